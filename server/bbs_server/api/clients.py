@@ -1,0 +1,174 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""``/clients`` (admin-api.md §5.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, fields
+
+from bbs_server.api.http import Blueprint, Flag, Message, Text, done
+from bbs_server.api.plans import PlanShown
+from bbs_server.api.repositories import RepositoryShown
+from bbs_server.auth import principal, requires
+from bbs_server.runtime import runtime
+from bbs_server.services import clients, plans, repositories
+
+blueprint = Blueprint("clients", __name__, description="Machines that are backed up")
+
+
+class ClientSummary(Schema):
+    """A client as it stands in lists."""
+
+    id = fields.Integer(required=True)
+    name = fields.String(required=True)
+    hostname = fields.String(allow_none=True)
+    ip_address = fields.String(allow_none=True)
+    os_info = fields.String(allow_none=True)
+    borg_version = fields.String(allow_none=True)
+    agent_version = fields.String(allow_none=True)
+    status = fields.String(metadata={"enum": ["setup", "online", "offline"]})
+    last_heartbeat = fields.String(allow_none=True)
+    created_at = fields.String()
+    owner = fields.String(allow_none=True)
+    client_profile_id = fields.Integer(allow_none=True)
+    client_profile_name = fields.String(allow_none=True)
+
+
+class ClientShown(ClientSummary):
+    """A client with what belongs to it."""
+
+    api_key = fields.String(allow_none=True)
+    repositories = fields.List(fields.Nested(RepositoryShown))
+    plans = fields.List(fields.Nested(PlanShown))
+
+
+class ClientList(Schema):
+    """All clients."""
+
+    clients = fields.List(fields.Nested(ClientSummary))
+
+
+class ClientFilter(Schema):
+    """How the list can be narrowed."""
+
+    name = Text(metadata={"description": "Only the client of exactly this name."})
+
+
+class ClientName(Schema):
+    """What a new client needs."""
+
+    name = Text(required=True)
+
+
+class ClientChange(Schema):
+    """What can be changed."""
+
+    name = Text()
+
+
+class ClientCreated(Schema):
+    """A new client; its key is shown this once, or until the agent has registered."""
+
+    id = fields.Integer(required=True)
+    name = fields.String(required=True)
+    api_key = fields.String(required=True)
+    status = fields.String(required=True)
+    install_command = fields.String(required=True)
+
+
+class ClientKey(Schema):
+    """A new agent key."""
+
+    id = fields.Integer(required=True)
+    api_key = fields.String(required=True)
+    install_command = fields.String(required=True)
+
+
+class Installation(Schema):
+    """How to install the agent; null once it has registered."""
+
+    command = fields.String(allow_none=True)
+    api_key = fields.String(allow_none=True)
+    server_url = fields.String(allow_none=True)
+    os_hint = fields.String()
+    status = fields.String()
+
+
+class Force(Schema):
+    """Whether to delete in spite of active jobs."""
+
+    force = Flag(load_default=False)
+
+
+@blueprint.route("/clients", methods=["GET"])
+@requires("read", any_user=True)
+@blueprint.query(ClientFilter)
+@blueprint.response(200, ClientList)
+def list_clients(query: dict[str, Any]) -> dict[str, Any]:
+    """All clients by name."""
+    return {"clients": clients.listed(runtime(), principal(), query.get("name"))}
+
+
+@blueprint.route("/clients", methods=["POST"])
+@requires("provision")
+@blueprint.body(ClientName)
+@blueprint.response(201, ClientCreated)
+def create_client(body: dict[str, Any]) -> dict[str, Any]:
+    """Register a machine."""
+    return clients.create(runtime(), body["name"])
+
+
+@blueprint.route("/clients/<id:client_id>", methods=["GET"])
+@requires("read", any_user=True)
+@blueprint.response(200, ClientShown)
+def get_client(client_id: int) -> dict[str, Any]:
+    """One client with its repositories and plans."""
+    client = clients.find(principal(), client_id)
+    key = clients.agent_key(runtime(), client) if principal().may_see_agent_keys else None
+    return clients.summary(runtime(), client) | {
+        "api_key": key,
+        "repositories": repositories.listed(client),
+        "plans": plans.listed(client),
+    }
+
+
+@blueprint.route("/clients/<id:client_id>", methods=["PUT"])
+@requires("provision")
+@blueprint.body(ClientChange)
+@blueprint.response(200, Message)
+def update_client(body: dict[str, Any], client_id: int) -> dict[str, str]:
+    """Rename a client."""
+    client = clients.find(principal(), client_id)
+    clients.require_change(body)
+    clients.rename(runtime(), client, body["name"])
+    return done("Client updated")
+
+
+@blueprint.route("/clients/<id:client_id>", methods=["DELETE"])
+@requires("provision")
+@blueprint.query(Force)
+@blueprint.response(200, Message)
+def delete_client(query: dict[str, Any], client_id: int) -> dict[str, str]:
+    """Remove a client with its plans and repositories; their data goes to the trash."""
+    client = clients.find(principal(), client_id)
+    clients.delete(runtime(), client, force=query["force"])
+    return done(f'Client "{client.name}" deleted')
+
+
+@blueprint.route("/clients/<id:client_id>/install", methods=["GET"])
+@requires("provision")
+@blueprint.response(200, Installation)
+def get_installation(client_id: int) -> dict[str, Any]:
+    """The command that installs the agent, while its key can still be read."""
+    return clients.installation(runtime(), clients.find(principal(), client_id))
+
+
+@blueprint.route("/clients/<id:client_id>/rotate-key", methods=["POST"])
+@requires("provision")
+@blueprint.response(200, ClientKey)
+def rotate_key(client_id: int) -> dict[str, Any]:
+    """Replace the agent key; the old one stops working at once."""
+    return clients.rotate_key(runtime(), clients.find(principal(), client_id))

@@ -1,0 +1,140 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the files of the API share: blueprints, fields, replies."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import flask_smorest
+import marshmallow
+from flask import Flask, Request, abort, request
+from marshmallow import EXCLUDE, ValidationError, fields, validate
+from webargs.core import missing
+from webargs.flaskparser import FlaskParser
+from werkzeug.routing import IntegerConverter
+
+from bbs_server.models import NAME_LENGTH
+
+LARGEST_ID = 2**63 - 1
+LARGEST_COUNT = 2**31 - 1
+LARGEST_SIZE = 2**63 - 1
+
+
+class Id(IntegerConverter):
+    """An id in a path; one that no database could hold is an unknown page, not a crash."""
+
+    def __init__(self, map: Any) -> None:
+        super().__init__(map, max=LARGEST_ID)
+
+
+class Parser(FlaskParser):
+    """Reads JSON bodies; an empty body counts as an empty object (admin-api.md §1)."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION = {"json": EXCLUDE, "query": EXCLUDE}
+
+    def load_json(self, req: Request, schema: Any) -> Any:
+        if not req.get_data(cache=True).strip():
+            return missing
+        body = super().load_json(req, schema)
+        if not isinstance(body, dict):
+            raise ValidationError({"body": ["must be a JSON object."]})
+        return body
+
+    def _handle_invalid_json_error(
+        self, error: json.JSONDecodeError | UnicodeDecodeError, req: Request, *args: Any, **kwargs: Any
+    ) -> Any:
+        abort(400, description="The body is not valid JSON.")
+
+
+class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask_smorest has no types
+    """A blueprint whose arguments are read by :class:`Parser` and refused with 400."""
+
+    ARGUMENTS_PARSER = Parser()
+
+    def body(self, schema: type[marshmallow.Schema]) -> Any:
+        """Read the JSON body with a schema."""
+        return self.arguments(schema, error_status_code=400)
+
+    def query(self, schema: type[marshmallow.Schema]) -> Any:
+        """Read the query string with a schema."""
+        return self.arguments(schema, location="query", error_status_code=400)
+
+
+class Text(fields.String):
+    """Text. Numbers are taken as text, as YAML writers leave out quotes; anything else is refused.
+
+    :param maximum: characters allowed.
+    """
+
+    def __init__(self, *, maximum: int = NAME_LENGTH, **kwargs: Any) -> None:
+        bounds = validate.Length(max=maximum, error=f"must have at most {maximum} characters.")
+        kwargs.setdefault("validate", bounds)
+        super().__init__(error_messages={"invalid": "must be text."} | _MESSAGES, **kwargs)
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            value = str(value)
+        if not isinstance(value, str) or "\x00" in value or not _encodable(value):
+            raise self.make_error("invalid")
+        return value
+
+
+class Whole(fields.Integer):
+    """A whole number within bounds; digits in a text are taken, fractions and flags are not."""
+
+    def __init__(self, *, least: int = 0, most: int = LARGEST_COUNT, **kwargs: Any) -> None:
+        message = f"must be a whole number from {least} to {most}."
+        kwargs.setdefault("validate", validate.Range(least, most, error=message))
+        super().__init__(error_messages={"invalid": message, "too_large": message} | _MESSAGES, **kwargs)
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> int:
+        digits = isinstance(value, str) and value.isascii() and value.removeprefix("-").isdigit() and len(value) < 25
+        if isinstance(value, bool) or not (isinstance(value, int) or digits):
+            raise self.make_error("invalid", input=value)
+        return int(value)
+
+
+class Flag(fields.Boolean):
+    """True or false."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(error_messages={"invalid": "must be true or false."} | _MESSAGES, **kwargs)
+
+
+_MESSAGES = {"required": "is required.", "null": "must not be null."}
+
+
+class Message(marshmallow.Schema):
+    """The reply to a change."""
+
+    status = fields.String(required=True)
+    message = fields.String(required=True)
+
+
+def done(message: str) -> dict[str, str]:
+    """The reply to a change that worked."""
+    return {"status": "ok", "message": message}
+
+
+def refuse_other_media() -> None:
+    """Refuse a body that is not declared as JSON, before anything reads it."""
+    if request.method != "GET" and request.content_length and not request.is_json:
+        abort(415, description="The body must be JSON: send the header Content-Type: application/json.")
+
+
+def install(app: Flask) -> None:
+    """Make the application know ids and media types."""
+    app.url_map.converters["id"] = Id
+    app.before_request(refuse_other_media)
+
+
+def _encodable(text: str) -> bool:
+    # A lone surrogate is valid in JSON and in a Python string, but no database takes it.
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

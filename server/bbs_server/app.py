@@ -1,0 +1,51 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The web application."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask
+from flask_smorest import Api
+
+from bbs_server import __version__, agent_api, api, errors
+from bbs_server.api import http, server
+from bbs_server.runtime import EXTENSION, Runtime
+from bbs_server.settings import Settings
+
+LARGEST_BODY_BYTES = 8 * 1024 * 1024
+
+
+def create_app(settings: Settings, **replaced: Any) -> Flask:
+    """Build the application.
+
+    :param replaced: parts of the :class:`Runtime` to use instead of the real ones, such as ``clock``.
+    :raises DatabaseError: the database cannot be used.
+    :raises SecretError: no usable key file: no key, no start.
+    """
+    return build(Runtime.open(settings, **replaced))
+
+
+def build(run: Runtime) -> Flask:
+    """Build the application around a runtime."""
+    app = Flask("bbs_server", static_folder=None)
+    app.config.update(
+        API_TITLE="Borg Backup Server",
+        API_VERSION=__version__,
+        OPENAPI_VERSION="3.1.0",
+        MAX_CONTENT_LENGTH=LARGEST_BODY_BYTES,
+        PROPAGATE_EXCEPTIONS=False,
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the provider Flask comes with has it
+    app.extensions[EXTENSION] = run
+    http.install(app)
+    smorest = Api(app)
+    errors.register(app)
+    api.register(smorest)
+    agent_api.register(smorest)
+    server.register_liveness(app)
+    app.before_request(lambda: run.database.connect(reuse_if_open=True) and None)
+    app.teardown_request(lambda _: None if run.database.is_closed() else run.database.close() and None)
+    return app

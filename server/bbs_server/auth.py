@@ -1,0 +1,166 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Who is calling: API tokens for operators, keys for agents, and the limit on guessing them."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from flask import g, request
+
+from bbs_server.errors import Forbidden, TooManyFailures, Unauthorized
+from bbs_server.models import Client, FailedLogin, Token, User
+from bbs_server.runtime import Runtime, runtime
+from bbs_server.secrets import fingerprint
+
+SCOPES = ("read", "provision", "admin")
+"""Scopes of API tokens; each includes those before it."""
+
+MAXIMUM_FAILURES = 20
+WINDOW = timedelta(seconds=300)
+"""Failed attempts of one address in one window before further failures are answered 429 (admin-api.md §2.2)."""
+
+_REMEMBER_USE_AFTER = timedelta(seconds=60)
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Principal:
+    """The token a request came with, and whose it is."""
+
+    token: Token
+    user: User
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the token's user is an administrator."""
+        return bool(self.user.role == "admin")
+
+    def has(self, scope: str) -> bool:
+        """Whether the token's scope includes this one."""
+        return SCOPES.index(scope) <= SCOPES.index(self.token.scope)
+
+    @property
+    def may_see_agent_keys(self) -> bool:
+        """Whether this caller installs agents; readers and other users do not."""
+        return self.is_admin and self.has("provision")
+
+
+def principal() -> Principal:
+    """The authenticated caller of the current request."""
+    found: Principal = g.principal
+    return found
+
+
+def agent() -> Client:
+    """The client whose agent sent the current request."""
+    found: Client = g.agent
+    return found
+
+
+def requires(scope: str, *, any_user: bool = False) -> Callable[[View], View]:
+    """Let a route in only for tokens of a scope.
+
+    :param any_user: tokens of users who are not administrators pass too; they see only their own clients.
+    """
+
+    def decorate(view: View) -> View:
+        @functools.wraps(view)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            g.principal = _authenticate_token(runtime())
+            if not any_user and not g.principal.is_admin:
+                raise Forbidden("This needs a token of an administrator.")
+            if not g.principal.has(scope):
+                raise Forbidden(f"This needs a token with the scope {scope!r}; this one has {g.principal.token.scope!r}.")
+            return view(*args, **kwargs)
+
+        guarded.required_scope = scope  # type: ignore[attr-defined]  # read by the test that every route has one
+        return guarded  # type: ignore[return-value]  # functools.wraps keeps the view's signature
+
+    return decorate
+
+
+def requires_agent(view: View) -> View:
+    """Let a route in only with a client's agent key, and note that its agent is alive."""
+
+    @functools.wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        g.agent = _authenticate_agent(runtime())
+        return view(*args, **kwargs)
+
+    guarded.required_scope = "agent"  # type: ignore[attr-defined]
+    return guarded  # type: ignore[return-value]
+
+
+def public(view: View) -> View:
+    """Declare that a route needs no credentials."""
+    view.required_scope = None  # type: ignore[attr-defined]
+    return view
+
+
+def _authenticate_token(run: Runtime) -> Principal:
+    text = _bearer("Missing authorization token. Send the header: Authorization: Bearer <token>")
+    token = (
+        Token.select(Token, User).join(User).where(Token.token_hash == fingerprint(text)).first()
+    )
+    now = run.clock()
+    if token is None or (token.expires_at and token.expires_at <= now):
+        _count_failure(run, "admin_api", "This API token is unknown or has expired.")
+    if token.last_used_at is None or now - token.last_used_at >= _REMEMBER_USE_AFTER:
+        address = _address()
+        Token.update(last_used_at=now, last_seen_ip=address).where(Token.id == token.id).execute()
+        token.last_used_at, token.last_seen_ip = now, address
+    return Principal(token, token.user)
+
+
+def _authenticate_agent(run: Runtime) -> Client:
+    text = _bearer("Missing authorization token. Send the header: Authorization: Bearer <agent key>")
+    client = Client.get_or_none(Client.key_hash == fingerprint(text))
+    if client is None:
+        _count_failure(run, "agent_api", "This agent key is unknown.")
+    now = run.clock()
+    if client.last_heartbeat != now:
+        Client.update(last_heartbeat=now).where(Client.id == client.id).execute()
+        client.last_heartbeat = now
+    found: Client = client
+    return found
+
+
+def _bearer(missing: str) -> str:
+    # The scheme is case-sensitive and followed by exactly one space (admin-api.md §2.1).
+    match = re.fullmatch(r"Bearer (\S.*)", request.headers.get("Authorization", ""))
+    if match is None:
+        raise Unauthorized(missing)
+    return match[1]
+
+
+def _count_failure(run: Runtime, bucket: str, message: str) -> None:
+    """Note a failure, then refuse: 401, or 429 once the address has failed too often.
+
+    Only failures are limited, so a valid token always passes, whoever shares its address.
+    """
+    now, address = run.clock(), _address()
+    with run.writing():
+        FailedLogin.delete().where(FailedLogin.window_ends <= now).execute()
+        row, _ = FailedLogin.get_or_create(
+            bucket=bucket, address=address, defaults={"failures": 0, "window_ends": now + WINDOW}
+        )
+        if row.failures < MAXIMUM_FAILURES:
+            FailedLogin.update(failures=FailedLogin.failures + 1).where(FailedLogin.id == row.id).execute()
+            raise_limited = None
+        else:
+            raise_limited = int((row.window_ends - now).total_seconds())
+    if raise_limited is not None:
+        raise TooManyFailures("Too many failed attempts from this address. Try again later.", raise_limited)
+    raise Unauthorized(message)
+
+
+def _address() -> str:
+    return request.remote_addr or "unknown"

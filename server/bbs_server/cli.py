@@ -1,0 +1,218 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The command ``bbs-server``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import peewee
+
+from bbs_server import __version__, db, doctor
+from bbs_server.borg.command import BorgError
+from bbs_server.borg.sshd import SshdError
+from bbs_server.errors import ApiError
+from bbs_server.initialise import initialise
+from bbs_server.models import Client, Repository
+from bbs_server.runtime import Runtime
+from bbs_server.scheduling import worker
+from bbs_server.secrets import SecretError
+from bbs_server.services import repositories, storage
+from bbs_server.settings import Settings, SettingsError
+from bbs_server.supervisor import Service, ServiceError
+from bbs_server.web import AddressError, serve
+
+CONFIG_VARIABLE = "BBS_SERVER_CONFIG"
+DEFAULT_CONFIG = Path("/etc/bbs-server/bbs-server.toml")
+
+EXPECTED = (
+    SettingsError,
+    SecretError,
+    SshdError,
+    BorgError,
+    ServiceError,
+    AddressError,
+    ApiError,
+    db.DatabaseError,
+    peewee.PeeweeException,
+    OSError,
+)
+"""Failures that are told in one sentence instead of a traceback."""
+
+
+def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The option that names the settings file."""
+    return click.option(
+        "--config",
+        "config",
+        envvar=CONFIG_VARIABLE,
+        default=DEFAULT_CONFIG,
+        show_default=True,
+        show_envvar=True,
+        type=click.Path(path_type=Path),
+        help="Settings file (TOML).",
+    )(command)
+
+
+def run_command(command: click.Command, program: str) -> None:
+    """Run a command line; an expected failure becomes one sentence on standard error and exit code 1."""
+    try:
+        command.main(prog_name=program)
+    except EXPECTED as error:
+        click.echo(f"{program}: {error}", err=True)
+        sys.exit(1)
+
+
+@click.group()
+@click.version_option(__version__, prog_name="bbs-server")
+@config_option
+@click.pass_context
+def cli(context: click.Context, config: Path) -> None:
+    """Borg Backup Server: REST API, worker and SSH gate for a fleet of borg clients."""
+    context.obj = config
+
+
+@cli.command()
+@click.pass_obj
+def init(config: Path) -> None:
+    """Create what is missing: directories, keys, database, first administrator."""
+    created = initialise(Settings.load(config))
+    for line in created:
+        click.echo(f"created: {line}")
+    if not created:
+        click.echo("unchanged")
+
+
+@cli.command()
+@click.pass_obj
+def migrate(config: Path) -> None:
+    """Bring the database's schema up to date."""
+    applied = db.migrate(db.open_database(Settings.load(config).database))
+    for name in applied:
+        click.echo(f"applied: {name}")
+    if not applied:
+        click.echo("unchanged")
+
+
+@cli.command()
+@click.pass_obj
+def run(config: Path) -> None:
+    """Run web, worker and, if set, the private sshd in the foreground."""
+    settings = _ready(config)
+    sys.exit(Service(settings, config.resolve()).run())
+
+
+@cli.command()
+@click.pass_obj
+def start(config: Path) -> None:
+    """Do the same in the background; returns when the server answers."""
+    settings = _ready(config)
+    started = Service(settings, config.resolve()).start()
+    click.echo(f"{'started' if started else 'unchanged: already running'} at {settings.url}")
+
+
+@cli.command()
+@click.pass_obj
+def stop(config: Path) -> None:
+    """Stop a server that runs in the background."""
+    stopped = Service(Settings.load(config), config.resolve()).stop()
+    click.echo("stopped" if stopped else "unchanged: not running")
+
+
+@cli.command()
+@click.pass_obj
+def status(config: Path) -> None:
+    """Say whether the server runs; exit code 3 when it does not."""
+    settings = Settings.load(config)
+    pid = Service(settings, config.resolve()).pid()
+    click.echo(f"running at {settings.url} (process {pid})" if pid else "not running")
+    sys.exit(0 if pid else 3)
+
+
+@cli.command()
+@click.pass_obj
+def web(config: Path) -> None:
+    """Answer HTTP in the foreground."""
+    settings = _ready(config)
+    # gunicorn reads the program's arguments; they are not meant for it.
+    sys.argv = sys.argv[:1]
+    serve(settings)
+
+
+@cli.command(name="worker")
+@click.pass_obj
+def run_worker(config: Path) -> None:
+    """Queue due plans and do the server's own jobs in the foreground."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    stop_event = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop_event.set())
+    worker.work(Runtime.open(_ready(config)), stop_event)
+
+
+@cli.command(name="doctor")
+@click.pass_obj
+def examine(config: Path) -> None:
+    """Look for what is wrong and say what to do; exit code 1 when something is."""
+    findings = doctor.examine(Runtime.open(_ready(config)))
+    for finding in findings:
+        click.echo(f"{'ok     ' if finding.good else 'problem'}  {finding.text}")
+    sys.exit(0 if all(finding.good for finding in findings) else 1)
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.option("--client", "client_name", required=True, help="Name of the client.")
+@click.option("--repository", "repository_name", required=True, help="Name of its repository.")
+@click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.pass_obj
+def borg(config: Path, client_name: str, repository_name: str, arguments: tuple[str, ...]) -> None:
+    """Run borg on a repository, with its passphrase in the environment.
+
+    BORG_REPO is set, so the repository is written as "::" with an archive, or left out:
+
+        bbs-server borg --client web01 --repository main list
+    """
+    this = Runtime.open(_ready(config))
+    with this.database.connection_context():
+        repository = _repository(client_name, repository_name)
+        secret = repositories.passphrase(this, repository)
+        directory = storage.repository_directory(repository)
+    environment = this.borg.environment(secret) | {"BORG_REPO": str(directory)}
+    os.execvpe("borg", ["borg", *arguments], environment)
+
+
+def _repository(client_name: str, repository_name: str) -> Repository:
+    found: Repository | None = (
+        Repository.select(Repository)
+        .join(Client)
+        .where((Client.name == client_name) & (Repository.name == repository_name))
+        .first()
+    )
+    if found is None:
+        raise click.ClickException(f"There is no repository {repository_name!r} of a client {client_name!r}.")
+    return found
+
+
+def _ready(config: Path) -> Settings:
+    """The settings of a server that has been initialised and is up to date."""
+    settings = Settings.load(config)
+    if not settings.key_file.exists():
+        raise ServiceError(f"There is no server in {settings.directory} yet: run 'bbs-server init' first.")
+    pending = db.pending(db.open_database(settings.database))
+    if pending:
+        raise ServiceError("The database's schema is not up to date: run 'bbs-server migrate' first.")
+    return settings
+
+
+def main() -> None:
+    """Entry point of ``bbs-server``."""
+    run_command(cli, "bbs-server")

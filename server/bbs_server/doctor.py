@@ -1,0 +1,101 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""``bbs-server doctor``: what is wrong with a server, in plain words."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bbs_server.models import Client, Repository, StorageLocation
+from bbs_server.runtime import Runtime
+from bbs_server.secrets import SecretError
+from bbs_server.services import agents, repositories, storage
+
+LITTLE_SPACE_BYTES = 1024**3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    good: bool
+    text: str
+
+
+def examine(run: Runtime) -> list[Finding]:
+    """Look at everything a server needs."""
+    with run.database.connection_context():
+        return [
+            _database(run),
+            _borg(),
+            *_storage(),
+            *_repositories(run),
+            _authorized_keys(run),
+            _host_keys(run),
+        ]
+
+
+def _database(run: Runtime) -> Finding:
+    clients = Client.select().count()
+    return Finding(True, f"The database answers: {clients} client(s), {Repository.select().count()} repositories.")
+
+
+def _borg() -> Finding:
+    program = shutil.which("borg")
+    if program is None:
+        return Finding(False, "borg is not installed: install the package borgbackup.")
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    return Finding(True, f"{version} at {program}.")
+
+
+def _storage() -> Iterator[Finding]:
+    for location in StorageLocation.select():
+        try:
+            free = shutil.disk_usage(location.path).free
+        except OSError as error:
+            yield Finding(False, f"The storage location {location.path} cannot be used: {error.strerror}.")
+            continue
+        enough = free >= LITTLE_SPACE_BYTES
+        advice = "" if enough else " Free some space: backups fail on a full disk."
+        yield Finding(enough, f"{free // 1024**2} MiB are free in {location.path}.{advice}")
+
+
+def _repositories(run: Runtime) -> Iterator[Finding]:
+    for repository in Repository.select().where(Repository.storage_type == "local"):
+        directory = storage.repository_directory(repository)
+        if not (directory / "config").is_file():
+            yield Finding(False, f"The repository {repository.name} (id {repository.id}) is missing at {directory}.")
+        try:
+            repositories.passphrase(run, repository)
+        except SecretError as error:
+            yield Finding(False, f"{error} The key file does not belong to this database.")
+    yield from _orphans()
+
+
+def _orphans() -> Iterator[Finding]:
+    clients = {str(client.id) for client in Client.select(Client.id)}
+    for location in StorageLocation.select():
+        for folder in sorted(Path(location.path).glob("[0-9]*")):
+            if folder.name not in clients:
+                yield Finding(False, f"{folder} belongs to no client: move it away once you are sure.")
+
+
+def _authorized_keys(run: Runtime) -> Finding:
+    file = run.settings.ssh_directory / "authorized_keys"
+    listed = len(file.read_text(encoding="utf-8").splitlines()) if file.exists() else 0
+    clients = Client.select().count()
+    if listed != clients:
+        return Finding(False, f"{file} lets in {listed} client(s) of {clients}: run 'bbs-server init' to write it anew.")
+    return Finding(True, f"{file} lets in all {clients} client(s).")
+
+
+def _host_keys(run: Runtime) -> Finding:
+    found = len(agents.host_keys(run))
+    if not found:
+        return Finding(False, "No SSH host keys were found: agents cannot verify this server.")
+    return Finding(True, f"{found} SSH host key(s) are handed to agents.")

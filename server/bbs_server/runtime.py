@@ -1,0 +1,66 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the services work with: settings, database, keys, clock, borg. Built once per process."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Self
+
+import peewee
+from flask import current_app
+
+from bbs_server import db
+from bbs_server.borg.command import Borg
+from bbs_server.clock import Clock, system_clock
+from bbs_server.secrets import Keyring
+from bbs_server.settings import Settings
+
+EXTENSION = "bbs_runtime"
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The server's surroundings; tests replace the clock and the source of randomness."""
+
+    settings: Settings
+    database: peewee.Database
+    keyring: Keyring
+    borg: Borg
+    clock: Clock = system_clock
+    token_bytes: Callable[[int], bytes] = secrets.token_bytes
+
+    @classmethod
+    def open(cls, settings: Settings, **replaced: Any) -> Self:
+        """Open the database and read the keys.
+
+        :raises DatabaseError: unsupported URL.
+        :raises SecretError: no usable key file.
+        """
+        return cls(
+            settings=settings,
+            database=db.open_database(settings.database),
+            keyring=Keyring.load(settings.key_file),
+            borg=Borg(settings.borg_directory),
+            **replaced,
+        )
+
+    def writing(self) -> AbstractContextManager[Any]:
+        """A transaction that will write.
+
+        SQLite takes its write lock at once: two transactions that first read and then write
+        would otherwise fail instead of waiting for each other.
+        """
+        if isinstance(self.database, peewee.SqliteDatabase):
+            return self.database.atomic("IMMEDIATE")
+        return self.database.atomic()
+
+
+def runtime() -> Runtime:
+    """The runtime of the current application."""
+    found: Runtime = current_app.extensions[EXTENSION]
+    return found

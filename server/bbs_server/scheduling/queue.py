@@ -1,0 +1,161 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The queue: due plans become jobs, jobs are let through in order (agent-protocol.md §9)."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+import peewee
+
+from bbs_server.models import Client, Job, Plan
+from bbs_server.runtime import Runtime
+from bbs_server.scheduling import states
+from bbs_server.services import clients, jobs, plans, tasks
+
+logger = logging.getLogger(__name__)
+
+UPDATE_TASKS = frozenset({"update_agent", "update_borg"})
+"""Work that needs no slot."""
+
+
+def queue_due_plans(run: Runtime) -> int:
+    """Queue a backup for every plan whose time has come; returns how many were queued.
+
+    The unique pair (plan, due time) makes sure that no time is queued twice, whatever number of
+    workers look. A plan whose last backup is still active skips this time.
+    """
+    now, queued = run.clock(), 0
+    for plan in Plan.select().where(Plan.next_run <= now).order_by(Plan.next_run, Plan.id):
+        with run.writing():
+            following = plans.upcoming(plan, now)
+            claimed = (
+                Plan.update(next_run=following)
+                .where((Plan.id == plan.id) & (Plan.next_run == plan.next_run))
+                .execute()
+            )
+            if claimed and not _has_active_backup(plan):
+                Plan.update(last_run=now).where(Plan.id == plan.id).execute()
+                Job.create(
+                    client=plan.client_id,
+                    plan=plan,
+                    repository=plan.repository_id,
+                    task_type="backup",
+                    status=states.QUEUED,
+                    due_at=plan.next_run,
+                    queued_at=now,
+                )
+                queued += 1
+    return queued
+
+
+def promote(run: Runtime) -> None:
+    """Let queued agent jobs through, first in first out, as far as slots are free.
+
+    A job waits while its client is not online or its repository is in use.
+    """
+    agent_jobs = Job.task_type.not_in(jobs.SERVER_TASKS)
+    occupied = Job.select().where(
+        Job.status.in_(states.OCCUPYING) & agent_jobs & Job.task_type.not_in(UPDATE_TASKS)
+    )
+    free = run.settings.max_queue - occupied.count()
+    if free <= 0:
+        return
+    now = run.clock()
+    ready = (
+        Job.select(Job, Plan)
+        .join(Client)
+        .switch(Job)
+        .join(Plan, peewee.JOIN.LEFT_OUTER, on=Job.plan)
+        .where(
+            (Job.status == states.QUEUED)
+            & agent_jobs
+            & (Client.last_heartbeat >= clients.online_since(run))
+            & (Job.not_before.is_null() | (Job.not_before <= now))
+            & _repository_is_free()
+        )
+        .order_by(Job.queued_at, Job.id)
+        .limit(free)
+    )
+    for job in ready:
+        name = tasks.archive_name(run, job.plan) if job.task_type == "backup" and job.plan else None
+        enter(run, job, states.SENT, archive_name=name)
+
+
+def claim_server_job(run: Runtime) -> Job | None:
+    """Take the oldest job that the server itself must do, if its repository is free."""
+    now = run.clock()
+    ready = (
+        Job.select()
+        .where((Job.status == states.QUEUED) & Job.task_type.in_(jobs.SERVER_TASKS) & _repository_is_free())
+        .order_by(Job.queued_at, Job.id)
+    )
+    for job in ready:
+        if enter(run, job, states.RUNNING, started_at=now, last_progress_at=now):
+            claimed: Job = Job.get_by_id(job.id)
+            return claimed
+    return None
+
+
+def enter(run: Runtime, job: Job, target: str, **changes: object) -> bool:
+    """Move a job to another state, if that is allowed and its repository is free for it.
+
+    :return: whether it moved: two workers, or a worker and a poll, may try at the same time.
+    """
+    allowed = (Job.id == job.id) & Job.status.in_(states.sources(target))
+    if target in states.OCCUPYING and job.status == states.QUEUED:
+        allowed &= _repository_is_free()
+    with run.writing():
+        moved = Job.update(status=target, **changes).where(allowed).execute()
+    return bool(moved)
+
+
+def fail(run: Runtime, job: Job, reason: str) -> bool:
+    """End a job as failed, with a reason a person understands."""
+    logger.warning("Job %s (%s) failed: %s", job.id, job.task_type, reason)
+    now = run.clock()
+    started = job.started_at or now
+    return enter(
+        run,
+        job,
+        states.FAILED,
+        error_log=reason,
+        completed_at=now,
+        duration_seconds=int((now - started).total_seconds()),
+    )
+
+
+def fail_lost_jobs(run: Runtime, silence: timedelta) -> int:
+    """Fail agent jobs whose client is gone and that have been silent for too long; returns how many."""
+    oldest = run.clock() - silence
+    lost = (
+        Job.select(Job, Client)
+        .join(Client)
+        .where(
+            Job.status.in_(states.OCCUPYING)
+            & Job.task_type.not_in(jobs.SERVER_TASKS)
+            & (Client.last_heartbeat < oldest)
+            & (Job.last_progress_at.is_null() | (Job.last_progress_at < oldest))
+        )
+    )
+    minutes = int(silence.total_seconds() // 60)
+    return sum(
+        fail(run, job, f"The client {job.client.name} has not been heard of for {minutes} minutes.") for job in lost
+    )
+
+
+def _has_active_backup(plan: Plan) -> bool:
+    active = Job.select().where(
+        (Job.plan == plan) & (Job.task_type == "backup") & Job.status.in_(states.ACTIVE)
+    )
+    return bool(active.exists())
+
+
+def _repository_is_free() -> peewee.Expression:
+    other = Job.alias()
+    busy = other.select(other.id).where(
+        (other.repository == Job.repository) & other.status.in_(states.OCCUPYING)
+    )
+    return ~peewee.fn.EXISTS(busy)

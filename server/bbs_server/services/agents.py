@@ -1,0 +1,263 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What agents do: register, ask for work, report (agent-protocol.md §5)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from bbs_server.clock import wire
+from bbs_server.errors import NotFound
+from bbs_server.models import Archive, Client, Job, Repository
+from bbs_server.runtime import Runtime
+from bbs_server.scheduling import queue, states
+from bbs_server.services import audit, jobs, tasks
+
+FACTS: dict[str, int] = {
+    "hostname": 255,
+    "ip_address": 64,
+    "os_info": 255,
+    "agent_version": 64,
+    "borg_version": 64,
+    "borg_install_method": 16,
+    "borg_source": 16,
+    "borg_binary_path": 255,
+    "glibc_version": 32,
+    "platform": 32,
+    "architecture": 32,
+}
+"""What an agent tells of its machine, and how many characters of it are kept."""
+
+COUNTERS = ("files_total", "files_processed", "bytes_total", "bytes_processed")
+LOG_LEVELS = ("info", "warning", "error")
+
+_ERROR_LOG_LENGTH = 10_000
+_LOG_LENGTH = 2_000
+_STATUS_LENGTH = 255
+_SILENT_RUNNING = timedelta(minutes=10)
+_SILENT_SENT = timedelta(minutes=30)
+_SILENT_HEARTBEAT = timedelta(minutes=120)
+
+
+def register(run: Runtime, client: Client, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Take note of an agent and its machine; tell it where its repositories are.
+
+    From now on only the hash of its key is kept.
+    """
+    with run.writing():
+        _note_facts(client, facts)
+        if client.registered_at is None:
+            client.registered_at = run.clock()
+            client.sealed_key = None
+            audit.record(run, "agent.register", f'The agent of "{client.name}" registered.', client=client)
+        client.save()
+    return {
+        "status": "ok",
+        "agent_id": client.id,
+        "name": client.name,
+        "poll_interval": run.settings.agent_poll_interval,
+        **connection(run),
+    }
+
+
+def note_facts(run: Runtime, client: Client, facts: Mapping[str, Any]) -> None:
+    """Keep what an agent tells of its machine."""
+    with run.writing():
+        _note_facts(client, facts)
+        client.save()
+
+
+def connection(run: Runtime) -> dict[str, Any]:
+    """How agents reach their repositories over SSH."""
+    return {
+        "ssh_unix_user": run.settings.account,
+        "server_host": run.settings.server_host,
+        "ssh_port": run.settings.ssh_port,
+        "ssh_host_keys": host_keys(run),
+    }
+
+
+def host_keys(run: Runtime) -> list[str]:
+    """The public host keys of the sshd that serves the repositories, as ``type base64``."""
+    files = [Path(name) for name in run.settings.ssh_host_key_files]
+    if not files and run.settings.private_sshd:
+        files = sorted(run.settings.ssh_directory.glob("host_*_key.pub"))
+    elif not files:
+        files = sorted(Path("/etc/ssh").glob("ssh_host_*_key.pub"))
+    texts = (file.read_text(encoding="utf-8").split() for file in files)
+    return [" ".join(words[:2]) for words in texts if len(words) >= 2]
+
+
+def ssh_key(run: Runtime, client: Client) -> dict[str, Any]:
+    """The client's SSH key with the connection it is for."""
+    private = run.keyring.open(
+        client.sealed_ssh_private_key, table="clients", column="ssh_private_key", row=client.id
+    )
+    return {"status": "ok", "ssh_private_key": private, **connection(run)}
+
+
+def poll(run: Runtime, client: Client) -> dict[str, Any]:
+    """Work for an agent: every job that waits for it is told again until the agent reports on it."""
+    queue.promote(run)
+    waiting = list(
+        Job.select().where((Job.client == client) & (Job.status == states.SENT)).order_by(Job.queued_at, Job.id)
+    )
+    found = [task for job in waiting if (task := _task(run, job)) is not None]
+    reply = {"status": "ok", "tasks": found, "poll_interval": run.settings.agent_poll_interval}
+    silent = _silent_jobs(run, client, {task["job_id"] for task in found})
+    return reply | ({"check_jobs": silent} if silent else {})
+
+
+def heartbeat(run: Runtime, client: Client) -> dict[str, Any]:
+    """An agent at work says it is alive, and hears of jobs that seem stuck or were cancelled."""
+    now = run.clock()
+    reply: dict[str, Any] = {"status": "ok", "agent_id": client.id, "server_time": wire(now)}
+    running = Job.select(Job.id).where((Job.client == client) & (Job.status == states.RUNNING))
+    stuck = [job.id for job in running.where(Job.last_progress_at <= now - _SILENT_HEARTBEAT)]
+    return reply | ({"check_jobs": stuck} if stuck else {})
+
+
+def progress(run: Runtime, client: Client, report: Mapping[str, Any]) -> dict[str, Any]:
+    """A report on a job in work. Nothing is written for a job that has ended."""
+    job = _own_job(client, report["job_id"])
+    now = run.clock()
+    changes = {field: report[field] for field in COUNTERS if report.get(field) is not None}
+    if report.get("status_message") is not None:
+        changes["status_message"] = report["status_message"][:_STATUS_LENGTH]
+    with run.writing():
+        active = (
+            Job.update(
+                status=states.RUNNING,
+                started_at=job.started_at or now,
+                last_progress_at=now,
+                **changes,
+            )
+            .where((Job.id == job.id) & Job.status.in_(states.OCCUPYING))
+            .execute()
+        )
+        if active and report.get("log_message"):
+            jobs.log(run, job, report.get("log_level") or "info", report["log_message"][:_LOG_LENGTH])
+    if active:
+        return {"status": "ok", "cancel": False}
+    return {"status": "ok", "cancel": Job.get_by_id(job.id).status == states.CANCELLED}
+
+
+def status(run: Runtime, client: Client, report: Mapping[str, Any]) -> dict[str, Any]:
+    """The last report on a job. Sent again for a job that has ended it changes nothing, so retries are safe."""
+    job = _own_job(client, report["job_id"])
+    completed = report["result"] == "completed"
+    now = run.clock()
+    with run.writing():
+        job = Job.get_by_id(job.id)
+        if job.status not in (*states.OCCUPYING, states.QUEUED):
+            return {"status": "ok", "already_terminal": True, "archive_id": _archive_of(job)}
+        archive_id = _record_archive(run, job, report) if completed or report["result"] == "cataloging" else None
+        if report["result"] != "cataloging":
+            _end(run, job, report, completed=completed)
+        else:
+            Job.update(status=states.RUNNING, started_at=job.started_at or now, last_progress_at=now).where(
+                Job.id == job.id
+            ).execute()
+    if report["result"] == "abandoned":
+        return {"status": "ok"}
+    return {"status": "ok", "archive_id": archive_id}
+
+
+def _end(run: Runtime, job: Job, report: Mapping[str, Any], *, completed: bool) -> None:
+    now = run.clock()
+    started = job.started_at or now
+    changes = {field: report[field] for field in COUNTERS if report.get(field) is not None}
+    error_log = report.get("error_log")
+    if report["result"] == "abandoned":
+        error_log = "The agent does not know this job any more: it was restarted or lost it."
+    Job.update(
+        status=states.COMPLETED if completed else states.FAILED,
+        started_at=started,
+        completed_at=now,
+        duration_seconds=int((now - started).total_seconds()),
+        error_log=error_log[:_ERROR_LOG_LENGTH] if error_log else None,
+        had_warnings=bool(report.get("had_warnings")),
+        task_result=report.get("task_result"),
+        status_message=None,
+        last_progress_at=now,
+        **changes,
+    ).where(Job.id == job.id).execute()
+    if report.get("output_log"):
+        jobs.log(run, job, "info", report["output_log"][:_LOG_LENGTH])
+    if completed and job.task_type == "backup":
+        Repository.update(size_is_stale=True).where(Repository.id == job.repository_id).execute()
+        if jobs.retains(job.plan):
+            jobs.queue_server_task(run, job, "prune")
+
+
+def _record_archive(run: Runtime, job: Job, report: Mapping[str, Any]) -> int | None:
+    name = report.get("archive_name")
+    if job.task_type != "backup" or not name or job.repository_id is None:
+        return _archive_of(job)
+    databases = report.get("databases_backed_up")
+    archive, _ = Archive.get_or_create(
+        repository=job.repository_id,
+        name=name,
+        defaults={
+            "job": job,
+            "plan": job.plan_id,
+            "file_count": report.get("files_processed") or report.get("files_total") or 0,
+            "original_size": report.get("original_size") or 0,
+            "deduplicated_size": report.get("deduplicated_size") or 0,
+            "databases": json.dumps(databases) if databases else None,
+            "created_at": run.clock(),
+        },
+    )
+    return int(archive.id)
+
+
+def _archive_of(job: Job) -> int | None:
+    archive = Archive.get_or_none(Archive.job == job.id)
+    return archive.id if archive else None
+
+
+def _own_job(client: Client, job_id: int) -> Job:
+    found: Job | None = Job.get_or_none((Job.id == job_id) & (Job.client == client))
+    if found is None:
+        raise NotFound("Job not found.")
+    return found
+
+
+def _task(run: Runtime, job: Job) -> dict[str, Any] | None:
+    try:
+        return tasks.payload(run, job)
+    except tasks.NothingToDo as reason:
+        queue.fail(run, job, str(reason))
+        return None
+
+
+def _silent_jobs(run: Runtime, client: Client, delivered: set[int]) -> list[int]:
+    now = run.clock()
+    occupied = Job.select().where((Job.client == client) & Job.status.in_(states.OCCUPYING)).order_by(Job.id)
+    return [
+        job.id
+        for job in occupied
+        if job.id not in delivered
+        and job.task_type not in jobs.SERVER_TASKS
+        and (
+            job.last_progress_at <= now - _SILENT_RUNNING
+            if job.last_progress_at
+            else (job.started_at or job.queued_at) <= now - _SILENT_SENT
+        )
+    ]
+
+
+def _note_facts(client: Client, facts: Mapping[str, Any]) -> None:
+    for field, length in FACTS.items():
+        if facts.get(field) is not None:
+            setattr(client, field, facts[field][:length])
+    if re.fullmatch(r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}", facts.get("mac_address") or ""):
+        client.mac_address = facts["mac_address"].lower()
+    if facts.get("auto_update_enabled") is not None:
+        client.auto_update_enabled = facts["auto_update_enabled"]

@@ -1,0 +1,40 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The audit log: who did what, from where."""
+
+from __future__ import annotations
+
+from flask import g, has_request_context, request
+
+from bbs_server.models import AuditEntry, Client
+from bbs_server.runtime import Runtime
+
+
+def record(
+    run: Runtime, action: str, message: str, *, client: Client | None = None, level: str = "info"
+) -> None:
+    """Write one entry, in the transaction of what it tells of.
+
+    :param action: ``client.create``, ``job.cancel`` …
+    :param message: a sentence without secrets.
+    """
+    AuditEntry.create(
+        at=run.clock(),
+        level=level,
+        actor=_actor(),
+        address=request.remote_addr if has_request_context() else None,
+        action=action,
+        client=client,
+        message=message,
+    )
+
+
+def _actor() -> str:
+    if not has_request_context():
+        return "server"
+    if "principal" in g:
+        return f"token {g.principal.token.name}"
+    if "agent" in g:
+        return f"agent {g.agent.name}"
+    return "anonymous"

@@ -1,0 +1,223 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Clients: machines that are backed up, and how their agents get in (admin-api.md §5.1)."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import peewee
+
+from bbs_server import auth
+from bbs_server.borg.keys import AuthorizedKeys, generate
+from bbs_server.clock import wire
+from bbs_server.errors import Conflict, Invalid, NotFound
+from bbs_server.models import Client, Job, Plan, StorageLocation, User
+from bbs_server.runtime import Runtime
+from bbs_server.scheduling import states
+from bbs_server.secrets import fingerprint
+from bbs_server.services import audit, names, storage, trash
+
+MISSED_POLLS = 3
+"""Polls an agent may miss before its client counts as offline (agent-protocol.md §9.1)."""
+
+
+def online_since(run: Runtime) -> datetime:
+    """Clients heard of at or after this time are online."""
+    return run.clock() - timedelta(seconds=MISSED_POLLS * run.settings.agent_poll_interval)
+
+
+def status(run: Runtime, client: Client) -> str:
+    """``setup`` until an agent has called, then ``online`` or ``offline``."""
+    if client.last_heartbeat is None:
+        return "setup"
+    return "online" if client.last_heartbeat >= online_since(run) else "offline"
+
+
+def visible(caller: auth.Principal) -> peewee.ModelSelect:
+    """The clients a caller may see: all for administrators, else their own."""
+    rows = Client.select(Client, User).join(User, peewee.JOIN.LEFT_OUTER)
+    return rows if caller.is_admin else rows.where(Client.owner == caller.user)
+
+
+def find(caller: auth.Principal, client_id: int) -> Client:
+    """One client.
+
+    :raises NotFound: unknown, or not visible to the caller.
+    """
+    client: Client | None = visible(caller).where(Client.id == client_id).first()
+    if client is None:
+        raise NotFound("Client not found.")
+    return client
+
+
+def listed(run: Runtime, caller: auth.Principal, name: str | None = None) -> list[dict[str, Any]]:
+    """All visible clients by name; with ``name`` at most that one."""
+    rows = visible(caller).order_by(Client.name, Client.id)
+    if name is not None:
+        rows = rows.where(Client.name == name)
+    return [summary(run, row) for row in rows]
+
+
+def summary(run: Runtime, client: Client) -> dict[str, Any]:
+    """A client as it stands in lists."""
+    return {
+        "id": client.id,
+        "name": client.name,
+        "hostname": client.hostname,
+        "ip_address": client.ip_address,
+        "os_info": client.os_info,
+        "borg_version": client.borg_version,
+        "agent_version": client.agent_version,
+        "status": status(run, client),
+        "last_heartbeat": wire(client.last_heartbeat),
+        "created_at": wire(client.created_at),
+        "owner": client.owner.username if client.owner else None,
+        "client_profile_id": None,
+        "client_profile_name": None,
+    }
+
+
+def create(run: Runtime, name: str) -> dict[str, Any]:
+    """Register a machine: a row, an agent key, an SSH key let in through the gate, a folder.
+
+    :raises Conflict: the name is taken.
+    """
+    name = names.checked(name)
+    key, pair = run.token_bytes(32).hex(), generate()
+    authorized = AuthorizedKeys(run.settings.ssh_directory)
+    try:
+        with run.writing():
+            client = Client.create(
+                name=name, key_hash=fingerprint(key), ssh_public_key=pair.public, created_at=run.clock()
+            )
+            client.sealed_key = run.keyring.seal(key, table="clients", column="key", row=client.id)
+            client.sealed_ssh_private_key = run.keyring.seal(
+                pair.private, table="clients", column="ssh_private_key", row=client.id
+            )
+            client.save()
+            audit.record(run, "client.create", f'Client "{name}" created.', client=client)
+            with _undo_provisioning(run, authorized, client.id):
+                storage.client_directory(storage.home(), client.id).mkdir(mode=0o750)
+                authorized.add(client.id, pair.public)
+    except peewee.IntegrityError as error:
+        raise _name_taken(name) from error
+    return {
+        "id": client.id,
+        "name": name,
+        "api_key": key,
+        "status": "setup",
+        "install_command": install_command(run, key),
+    }
+
+
+def rename(run: Runtime, client: Client, name: str) -> None:
+    """Give a client another name; its folder and keys stay.
+
+    :raises Conflict: the name is taken.
+    """
+    name = names.checked(name)
+    if name == client.name:
+        return
+    try:
+        with run.writing():
+            audit.record(run, "client.update", f'Client "{client.name}" renamed to "{name}".', client=client)
+            Client.update(name=name).where(Client.id == client.id).execute()
+    except peewee.IntegrityError as error:
+        raise _name_taken(name) from error
+
+
+def delete(run: Runtime, client: Client, *, force: bool = False) -> None:
+    """Remove a client, its plans, repositories and jobs; its folders go to the trash.
+
+    :param force: also when jobs are active.
+    :raises Conflict: jobs are active.
+    """
+    with trash.undoing() as discarded, run.writing():
+        active = Job.select().where((Job.client == client) & Job.status.in_(states.ACTIVE)).count()
+        if active and not force:
+            raise Conflict(
+                f"The client has {active} active job(s): wait for them, cancel them, or delete with force.",
+                reason="active_jobs",
+            )
+        Plan.delete().where(Plan.client == client).execute()
+        client.delete_instance()
+        audit.record(run, "client.delete", f'Client "{client.name}" deleted.')
+        for location in StorageLocation.select():
+            directory = storage.client_directory(location, client.id)
+            discarded.append(trash.discard(run, Path(location.path), directory))
+    AuthorizedKeys(run.settings.ssh_directory).remove(client.id)
+
+
+def rotate_key(run: Runtime, client: Client) -> dict[str, Any]:
+    """Give a client a new agent key; the old one stops working at once."""
+    key = run.token_bytes(32).hex()
+    with run.writing():
+        client.key_hash = fingerprint(key)
+        client.sealed_key = run.keyring.seal(key, table="clients", column="key", row=client.id)
+        client.registered_at = None
+        client.save(only=[Client.key_hash, Client.sealed_key, Client.registered_at])
+        audit.record(run, "client.rotate_key", f'New agent key for "{client.name}".', client=client)
+    return {"id": client.id, "api_key": key, "install_command": install_command(run, key)}
+
+
+def agent_key(run: Runtime, client: Client) -> str | None:
+    """The agent key, readable until the agent has registered with it; afterwards only its hash exists."""
+    if client.sealed_key is None:
+        return None
+    return run.keyring.open(client.sealed_key, table="clients", column="key", row=client.id)
+
+
+def installation(run: Runtime, client: Client) -> dict[str, Any]:
+    """How to install the agent on a client's machine."""
+    key = agent_key(run, client)
+    return {
+        "command": install_command(run, key) if key else None,
+        "api_key": key,
+        "server_url": run.settings.url,
+        "os_hint": "linux",
+        "status": status(run, client),
+    }
+
+
+def install_command(run: Runtime, key: str) -> str:
+    """The one line that installs an agent (admin-api.md §5.1).
+
+    ``-f`` makes curl fail on an error page instead of handing it to the shell.
+    """
+    url = shlex.quote(run.settings.url)
+    return f"curl -fsS {shlex.quote(run.settings.url + '/get-agent')} | sudo bash -s -- --server {url} --key {key}"
+
+
+def require_change(values: dict[str, Any]) -> None:
+    """Refuse an update that names no field.
+
+    :raises Invalid: nothing to update.
+    """
+    if not values:
+        raise Invalid("No fields to update: send name.")
+
+
+def _name_taken(name: str) -> Conflict:
+    return Conflict(f'A client named "{name}" already exists.', reason="name_taken")
+
+
+class _undo_provisioning:
+    """Take back the folder and the key of a client that could not be created."""
+
+    def __init__(self, run: Runtime, authorized: AuthorizedKeys, client_id: int) -> None:
+        self._directory = storage.client_directory(storage.home(), client_id)
+        self._authorized = authorized
+        self._client_id = client_id
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._authorized.remove(self._client_id)
+            if self._directory.is_dir():
+                self._directory.rmdir()

@@ -1,0 +1,239 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Repositories: real borg repositories, created before they are recorded (admin-api.md §5.2)."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import peewee
+from peewee import fn
+
+from bbs_server.borg.command import ENCRYPTIONS, BorgError
+from bbs_server.clock import wire
+from bbs_server.errors import Conflict, Invalid, NotFound, ServerFault
+from bbs_server.models import Archive, Client, Job, Repository, StorageLocation
+from bbs_server.runtime import Runtime
+from bbs_server.scheduling import states
+from bbs_server.services import audit, names, storage, trash
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_ENCRYPTION = "repokey-blake2"
+
+
+def find(client: Client, repository_id: int) -> Repository:
+    """One repository of a client.
+
+    :raises NotFound: unknown, or another client's.
+    """
+    found: Repository | None = client.repositories.where(Repository.id == repository_id).first()
+    if found is None:
+        raise NotFound("Repository not found.")
+    return found
+
+
+def listed(client: Client) -> list[dict[str, Any]]:
+    """A client's repositories by name."""
+    archives = Archive.select(fn.COUNT(Archive.id)).where(Archive.repository == Repository.id)
+    rows = Repository.select(Repository, archives.alias("archive_count")).where(Repository.client == client)
+    return [summary(row, row.archive_count) for row in rows.order_by(Repository.name, Repository.id)]
+
+
+def shown(repository: Repository) -> dict[str, Any]:
+    """One repository as it stands in lists."""
+    return summary(repository, repository.archives.count())
+
+
+def summary(repository: Repository, archive_count: int) -> dict[str, Any]:
+    """The fields that every reading of a repository has."""
+    return {
+        "id": repository.id,
+        "name": repository.name,
+        "path": repository.path,
+        "encryption": repository.encryption,
+        "storage_type": repository.storage_type,
+        "size_bytes": repository.size_bytes,
+        "archive_count": archive_count,
+        "created_at": wire(repository.created_at),
+        "s3_sync_enabled": False,
+        "s3_last_sync_at": None,
+    }
+
+
+def create(
+    run: Runtime,
+    client: Client,
+    *,
+    name: str,
+    encryption: str | None = None,
+    passphrase: str | None = None,
+    storage_location_id: int | None = None,
+) -> dict[str, Any]:
+    """Create a borg repository for a client on this server.
+
+    Borg works beside the final place, so that no transaction is held while it does and a failure
+    leaves nothing behind.
+
+    :param passphrase: generated when empty; not used with the encryption ``none``.
+    :return: the repository with its passphrase, which is shown this once.
+    :raises Conflict: the client has a repository of that name in that location.
+    :raises ServerFault: ``borg init`` failed.
+    """
+    encryption = encryption or DEFAULT_ENCRYPTION
+    if encryption not in ENCRYPTIONS:
+        raise Invalid(f"encryption: must be one of {', '.join(ENCRYPTIONS)}.")
+    location = storage.choose(storage_location_id)
+    slug = names.slug(names.checked(name))
+    secret = None if encryption == "none" else passphrase or _generate_passphrase(run)
+    directory = storage.client_directory(location, client.id)
+    _refuse_taken(directory / slug)
+    fresh = _initialise(run, directory, encryption, secret)
+    try:
+        repository = _record(run, client, location, slug, encryption, secret, fresh)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    created = {
+        "id": repository.id,
+        "name": slug,
+        "path": repository.path,
+        "encryption": encryption,
+        "storage_type": "local",
+    }
+    return created | ({"passphrase": secret} if secret else {})
+
+
+def rename(run: Runtime, repository: Repository, name: str) -> Repository:
+    """Give a repository another name and move its folder.
+
+    :raises Conflict: the name is taken, or jobs are active.
+    """
+    slug = names.slug(names.checked(name))
+    if slug == repository.name:
+        return repository
+    if repository.storage_type != "local":
+        raise Invalid("name: a repository on a remote SSH host cannot be renamed.")
+    _refuse_active(repository, f'Cannot rename "{repository.name}" while jobs are active.')
+    location, old = repository.storage_location, storage.repository_directory(repository)
+    new = old.with_name(slug)
+    _refuse_taken(new)
+    with run.writing():
+        audit.record(
+            run,
+            "repository.update",
+            f'Repository "{repository.name}" renamed to "{slug}".',
+            client=repository.client,
+        )
+        repository.name = slug
+        repository.path = storage.repository_url(run, location, repository.client, slug)
+        repository.save(only=[Repository.name, Repository.path])
+        old.rename(new)
+    return repository
+
+
+def delete(run: Runtime, repository: Repository, *, keep_data: bool) -> None:
+    """Remove a repository; its data goes to the trash, or stays where it is with ``keep_data``.
+
+    :raises Conflict: plans use it, or jobs are active.
+    """
+    plans = [{"id": plan.id, "name": plan.name} for plan in repository.plans]
+    if plans:
+        raise Conflict(
+            f"The repository is used by {len(plans)} plan(s): delete them first.",
+            reason="plans_attached",
+            plans=plans,
+        )
+    _refuse_active(repository, "The repository has active jobs: wait for them or cancel them.")
+    with trash.undoing() as discarded, run.writing():
+        repository.delete_instance()
+        kept = " Its data was kept." if keep_data else ""
+        audit.record(
+            run, "repository.delete", f'Repository "{repository.name}" deleted.{kept}', client=repository.client
+        )
+        if repository.storage_type == "local" and not keep_data:
+            location = Path(repository.storage_location.path)
+            discarded.append(trash.discard(run, location, storage.repository_directory(repository)))
+
+
+def passphrase(run: Runtime, repository: Repository) -> str | None:
+    """The repository's passphrase, None when it is not encrypted."""
+    if repository.sealed_passphrase is None:
+        return None
+    return run.keyring.open(
+        repository.sealed_passphrase, table="repositories", column="passphrase", row=repository.id
+    )
+
+
+def measure(repository: Repository) -> None:
+    """Record how much disk a local repository occupies."""
+    directory = storage.repository_directory(repository)
+    size = sum(file.lstat().st_size for file in directory.rglob("*") if file.is_file())
+    Repository.update(size_bytes=size, size_is_stale=False).where(Repository.id == repository.id).execute()
+
+
+def _initialise(run: Runtime, directory: Path, encryption: str, secret: str | None) -> Path:
+    fresh = directory / f".new-{run.token_bytes(8).hex()}"
+    try:
+        run.borg.init(fresh, encryption, secret)
+    except BorgError as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        logger.error("borg init failed: %s", error)
+        raise ServerFault(f"Borg could not create the repository: {error}") from error
+    return fresh
+
+
+def _record(
+    run: Runtime,
+    client: Client,
+    location: StorageLocation,
+    slug: str,
+    encryption: str,
+    secret: str | None,
+    fresh: Path,
+) -> Repository:
+    try:
+        with run.writing():
+            repository: Repository = Repository.create(
+                client=client,
+                name=slug,
+                encryption=encryption,
+                storage_type="local",
+                storage_location=location,
+                path=storage.repository_url(run, location, client, slug),
+                size_is_stale=True,
+                created_at=run.clock(),
+            )
+            if secret:
+                repository.sealed_passphrase = run.keyring.seal(
+                    secret, table="repositories", column="passphrase", row=repository.id
+                )
+                repository.save(only=[Repository.sealed_passphrase])
+            audit.record(run, "repository.create", f'Repository "{slug}" created.', client=client)
+            fresh.rename(fresh.with_name(slug))
+    except (peewee.IntegrityError, OSError) as error:
+        raise _taken(slug) from error
+    return repository
+
+
+def _generate_passphrase(run: Runtime) -> str:
+    """Five groups of four uppercase hex digits (admin-api.md §5.2)."""
+    digits = run.token_bytes(10).hex().upper()
+    return "-".join(digits[start : start + 4] for start in range(0, len(digits), 4))
+
+
+def _refuse_active(repository: Repository, message: str) -> None:
+    if repository.jobs.where(Job.status.in_(states.ACTIVE)).exists():
+        raise Conflict(message, reason="active_jobs")
+
+
+def _refuse_taken(directory: Path) -> None:
+    if directory.exists():
+        raise _taken(directory.name)
+
+
+def _taken(slug: str) -> Conflict:
+    return Conflict(f'A repository already exists at the path of "{slug}": choose a different name.')

@@ -1,0 +1,132 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What an agent is told to do: the payload of each task type (agent-protocol.md §7)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import Any
+
+from bbs_server.backup_plugins import PLUGINS
+from bbs_server.borg.command import UNATTENDED
+from bbs_server.borg.options import split_options
+from bbs_server.models import Archive, Job, Plan, PluginConfig, Repository
+from bbs_server.runtime import Runtime
+from bbs_server.services import jobs, plans, plugin_configs, repositories
+
+LOCK_WAIT = "--lock-wait=600"
+
+AGENT_KEY_FILE = "/etc/bbs-agent/ssh_key"
+"""Where a stock agent keeps its SSH key; the bundled agent puts its own place instead."""
+
+
+class NothingToDo(Exception):
+    """The job cannot become a task any more; the message says why."""
+
+
+def payload(run: Runtime, job: Job) -> dict[str, Any]:
+    """The task of a job in the state ``sent``.
+
+    :raises NothingToDo: what the job needs is gone.
+    """
+    build = _BUILDERS.get(job.task_type)
+    if build is None:
+        raise NothingToDo(f"Agents have no task of the type {job.task_type}.")
+    return {"task": job.task_type, "job_id": job.id, **build(run, job)}
+
+
+def archive_name(run: Runtime, plan: Plan) -> str:
+    """The name of a new archive: ``plan<id>-YYYY-MM-DD_HH-MM-SS``, UTC (agent-protocol.md §7.1)."""
+    return f"plan{plan.id}-{run.clock().strftime('%Y-%m-%d_%H-%M-%S')}"
+
+
+def _backup(run: Runtime, job: Job) -> dict[str, Any]:
+    plan, repository = job.plan, job.repository
+    if plan is None or repository is None:
+        raise NothingToDo("The plan or the repository of this backup was deleted.")
+    configs = plans.attached_configs(plan)
+    directories = _with_dump_folders(run, plans.lines(plan.directories), configs)
+    command = [
+        "borg", "create", "--json", "--log-json", "--list", "--progress", LOCK_WAIT,
+        *split_options(plan.advanced_options or ""),
+        *(part for pattern in plans.lines(plan.excludes) for part in ("--exclude", pattern)),
+        f"{repository.path}::{job.archive_name}",
+        *directories,
+    ]  # fmt: skip
+    task: dict[str, Any] = {
+        "command": command,
+        "env": _environment(run, repository),
+        "archive_name": job.archive_name,
+        "directories": "\n".join(directories),
+        "expected_files": jobs.expected_files(plan),
+        "precount_files": True,
+        "repo_path": repository.path,
+        "plan_name": plan.name,
+        "client_name": job.client.name,
+    }
+    return task | ({"plugins": [_plugin(run, config) for config in configs]} if configs else {})
+
+
+def _restore(run: Runtime, job: Job) -> dict[str, Any]:
+    archive = Archive.get_or_none(Archive.id == job.restore_archive_id)
+    if archive is None or job.repository is None:
+        raise NothingToDo("The archive to restore from is gone.")
+    paths = [path.lstrip("/") for path in json.loads(job.restore_paths or "[]")]
+    task: dict[str, Any] = {
+        "command": [
+            "borg", "extract", "--log-json", "--progress", "--list", LOCK_WAIT,
+            f"{job.repository.path}::{archive.name}", *paths,
+        ],
+        "env": _environment(run, job.repository),
+    }  # fmt: skip
+    return task | ({"cwd": job.restore_destination} if job.restore_destination else {})
+
+
+def _plugin_test(run: Runtime, job: Job) -> dict[str, Any]:
+    if job.plugin_config is None:
+        raise NothingToDo("The plugin configuration to test was deleted.")
+    config = job.plugin_config
+    return {"plugin": {"slug": config.plugin, "config": plugin_configs.opened(run, config)}}
+
+
+def _plugin(run: Runtime, config: PluginConfig) -> dict[str, Any]:
+    return {
+        "slug": config.plugin,
+        "config": plugin_configs.opened(run, config),
+        "config_id": config.id,
+        "config_name": config.name,
+    }
+
+
+def _with_dump_folders(run: Runtime, directories: list[str], configs: list[PluginConfig]) -> list[str]:
+    for config in configs:
+        option = PLUGINS[config.plugin].dump_option
+        folder = json.loads(config.config).get(option) if option else None
+        if folder and not any(PurePosixPath(folder).is_relative_to(known) for known in directories):
+            directories = [*directories, folder]
+    return directories
+
+
+def _environment(run: Runtime, repository: Repository) -> dict[str, str]:
+    """The variables borg needs on the client (agent-protocol.md §10.2).
+
+    A stock agent cannot verify host keys: nothing in its protocol brings them. The bundled agent
+    takes them from its registration and replaces BORG_RSH.
+    """
+    secret = repositories.passphrase(run, repository)
+    remote_shell = (
+        f"ssh -i {AGENT_KEY_FILE} -p {run.settings.ssh_port} -o StrictHostKeyChecking=no"
+        " -o UserKnownHostsFile=/dev/null -o BatchMode=yes -o LogLevel=ERROR"
+    )
+    return {**UNATTENDED, **({"BORG_PASSPHRASE": secret} if secret else {}), "BORG_RSH": remote_shell}
+
+
+_BUILDERS: dict[str, Callable[[Runtime, Job], dict[str, Any]]] = {
+    "backup": _backup,
+    "restore": _restore,
+    "plugin_test": _plugin_test,
+    "update_agent": lambda run, job: {},
+}

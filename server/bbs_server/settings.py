@@ -1,0 +1,177 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The server's settings: one frozen object, read from one TOML file."""
+
+from __future__ import annotations
+
+import dataclasses
+import pwd
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+
+class SettingsError(Exception):
+    """A setting is unknown, missing or of the wrong type; the message names it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything an operator can decide.
+
+    Paths left empty follow from ``directory``; see the properties below.
+    """
+
+    directory: Path
+    """Where the server keeps everything it writes."""
+
+    listen_address: str = "127.0.0.1"
+    """Address the HTTP server binds to."""
+
+    listen_port: int = 8080
+    """TCP port of the HTTP server."""
+
+    server_url: str = ""
+    """URL under which agents and operators reach the server; empty: made from address and port."""
+
+    server_host: str = "127.0.0.1"
+    """Host name or address agents use for SSH."""
+
+    ssh_port: int = 22
+    """TCP port of the sshd that serves the repositories."""
+
+    ssh_user: str = ""
+    """Account that owns the repositories; empty: the account the server runs as."""
+
+    private_sshd: bool = False
+    """Let ``bbs-server run`` start an sshd of its own on ``listen_address``:``ssh_port``."""
+
+    ssh_host_key_files: tuple[str, ...] = ()
+    """Public host keys handed to agents; empty: the private sshd's, else those in /etc/ssh."""
+
+    database_url: str = ""
+    """sqlite:///PATH or postgresql://…; empty: an SQLite file in ``directory``."""
+
+    storage_path: str = ""
+    """First storage location; empty: ``repositories`` in ``directory``."""
+
+    agent_poll_interval: int = 30
+    """Seconds between two polls of an agent (10 to 300 upstream; smaller is allowed for trials)."""
+
+    max_queue: int = 4
+    """Backups and restores that may run at the same time, over all clients."""
+
+    worker_interval: int = 5
+    """Seconds between two rounds of the worker."""
+
+    web_processes: int = 2
+    """Processes that answer HTTP."""
+
+    web_threads: int = 8
+    """Threads in each of them."""
+
+    trash_days: int = 7
+    """Days that deleted repositories stay in the trash before they are erased; 0 erases at once."""
+
+    @property
+    def url(self) -> str:
+        """Base URL without a trailing slash."""
+        return self.server_url.rstrip("/") or f"http://{self.listen_address}:{self.listen_port}"
+
+    @property
+    def account(self) -> str:
+        """Name of the account in repository URLs."""
+        return self.ssh_user or pwd.getpwuid(os.geteuid()).pw_name
+
+    @property
+    def database(self) -> str:
+        """URL of the database."""
+        return self.database_url or f"sqlite:///{self.directory / 'bbs.sqlite'}"
+
+    @property
+    def storage(self) -> Path:
+        """Directory of the first storage location."""
+        return Path(self.storage_path) if self.storage_path else self.directory / "repositories"
+
+    @property
+    def key_file(self) -> Path:
+        """File with the keys that seal secrets in the database."""
+        return self.directory / "secret.keys"
+
+    @property
+    def run_directory(self) -> Path:
+        """Pid files and sockets."""
+        return self.directory / "run"
+
+    @property
+    def log_directory(self) -> Path:
+        """Log files of detached processes."""
+        return self.directory / "log"
+
+    @property
+    def ssh_directory(self) -> Path:
+        """Authorized keys, the gate's list of locations, the private sshd's files."""
+        return self.directory / "ssh"
+
+    @property
+    def borg_directory(self) -> Path:
+        """Borg's own state (``BORG_BASE_DIR``) for server-side commands."""
+        return self.directory / "borg"
+
+    @classmethod
+    def load(cls, file: Path) -> Self:
+        """Read a settings file.
+
+        :param file: a TOML file; ``directory`` defaults to the folder it lies in.
+        :raises SettingsError: unreadable file, unknown key, wrong type.
+        """
+        try:
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise SettingsError(f"Cannot read the settings file {file}: {error.strerror}.") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"The settings file {file} is not valid TOML: {error}.") from error
+        values.setdefault("directory", str(file.resolve().parent))
+        return cls.from_values(values)
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> Self:
+        """Check names and types, then build the object.
+
+        :raises SettingsError: naming the key, what was wrong and what is allowed.
+        """
+        known = {field.name: field for field in dataclasses.fields(cls)}
+        for name, value in values.items():
+            if name not in known:
+                raise SettingsError(f"Unknown setting {name!r}. Known settings: {', '.join(sorted(known))}.")
+            _check_type(name, str(known[name].type), value)
+        if "directory" not in values:
+            raise SettingsError("The setting 'directory' is missing: name a folder for the server's data.")
+        return cls(**(values | {"directory": Path(values["directory"]).absolute()} | _tuples(values)))
+
+
+_TYPES: dict[str, tuple[type, str]] = {
+    "Path": (str, "text"),
+    "str": (str, "text"),
+    "bool": (bool, "true or false"),
+    "int": (int, "a whole number, 0 or more"),
+    "tuple[str, ...]": (list, "a list of texts"),
+}
+
+
+def _check_type(name: str, declared: str, value: Any) -> None:
+    expected, description = _TYPES[declared]
+    right = isinstance(value, expected | Path if declared == "Path" else expected)
+    if expected is int:
+        right = right and not isinstance(value, bool) and value >= 0
+    if expected is list:
+        right = right and all(isinstance(item, str) for item in value)
+    if not right:
+        raise SettingsError(f"The setting {name!r} must be {description}.")
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) for name, value in values.items() if isinstance(value, list)}

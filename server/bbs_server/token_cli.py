@@ -1,0 +1,72 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The command ``bbs-token`` (admin-api.md §2.4)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bbs_server.cli import config_option, run_command
+from bbs_server.clock import wire
+from bbs_server.runtime import Runtime
+from bbs_server.services import tokens
+from bbs_server.settings import Settings
+
+_ROW = "%-30s %-15s %-20s %-20s"
+
+
+@click.group(invoke_without_command=True)
+@config_option
+@click.pass_context
+def cli(context: click.Context, config: Path) -> None:
+    """Mint, list and revoke API tokens, on the server's own machine."""
+    if context.invoked_subcommand is None:
+        # Upstream's command succeeds here, and scripts may count on it.
+        click.echo(context.get_help())
+        return
+    run = Runtime.open(Settings.load(config))
+    context.obj = run
+    context.with_resource(run.database.connection_context())
+
+
+@cli.command()
+@click.option("--name", required=True, help="A name of your choice; it must be new.")
+@click.option("--scope", default="admin", show_default=True, help="admin, provision or read.")
+@click.pass_obj
+def create(run: Runtime, name: str, scope: str) -> None:
+    """Print a new token and nothing else to standard output."""
+    _, text = tokens.create(run, tokens.administrator(), name, scope=scope)
+    click.echo(text)
+    click.echo(f'Token "{name}" created.', err=True)
+    click.echo("It is shown this once: store it now.", err=True)
+
+
+@cli.command(name="list")
+@click.pass_obj
+def list_tokens(run: Runtime) -> None:
+    """Print all tokens, oldest first."""
+    rows = tokens.oldest_first()
+    if not rows:
+        click.echo("No tokens.")
+        return
+    click.echo(_ROW % ("NAME", "USER", "CREATED", "LAST USED"))
+    click.echo(_ROW % ("-" * 30, "-" * 15, "-" * 20, "-" * 20))
+    for row in rows:
+        click.echo(_ROW % (row.name, row.user.username, wire(row.created_at), wire(row.last_used_at) or "never"))
+
+
+@cli.command()
+@click.argument("name")
+@click.pass_obj
+def revoke(run: Runtime, name: str) -> None:
+    """End the token of that name at once."""
+    tokens.revoke_named(run, name)
+    click.echo(f'Token "{name}" revoked.')
+
+
+def main() -> None:
+    """Entry point of ``bbs-token``."""
+    run_command(cli, "bbs-token")
