@@ -21,3 +21,32 @@ clean: ## stop what quickstart started and remove all that was made here
 	@docs/examples/quickstart.sh clean
 	@rm -rf .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache server/build server/*.egg-info tests/output
 
+VENV := .venv
+STAMP := $(VENV)/.test-requirements
+
+# One virtual environment for the quickstart and for work on the project; the stamp tells what it holds.
+$(STAMP): tests/requirements.txt server/pyproject.toml
+	@[ -x $(VENV)/bin/python ] || $(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r tests/requirements.txt -e ./server
+	@touch $@
+
+.PHONY: packages
+packages: # the distribution's packages that tests run for real
+	@tests/packages.sh
+
+.PHONY: test
+test: lint packages ## check and test everything; installs what it needs
+	@$(VENV)/bin/python -m pytest $(PYTEST)
+
+.PHONY: lint
+lint: $(STAMP) ## check style, types and shell scripts
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@cd server && ../$(VENV)/bin/mypy -p bbs_server -p bbs_agent
+	@$(VENV)/bin/shellcheck $$(git ls-files '*.sh') .ci/run
+	@$(VENV)/bin/ansible-lint --offline --profile production roles docs/examples
+
+.PHONY: format
+format: $(STAMP) ## put the source into its standard form
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .

@@ -46,6 +46,16 @@ def build(run: Runtime) -> Flask:
     api.register(smorest)
     agent_api.register(smorest)
     server.register_liveness(app)
-    app.before_request(lambda: run.database.connect(reuse_if_open=True) and None)
-    app.teardown_request(lambda _: None if run.database.is_closed() else run.database.close() and None)
+    _connect_per_request(app, run)
     return app
+
+
+def _connect_per_request(app: Flask, run: Runtime) -> None:
+    @app.before_request
+    def connect() -> None:
+        run.database.connect(reuse_if_open=True)
+
+    @app.teardown_request
+    def close(_: BaseException | None) -> None:
+        if not run.database.is_closed():
+            run.database.close()

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from flask import g, request
 
@@ -78,7 +78,9 @@ def requires(scope: str, *, any_user: bool = False) -> Callable[[View], View]:
             if not any_user and not g.principal.is_admin:
                 raise Forbidden("This needs a token of an administrator.")
             if not g.principal.has(scope):
-                raise Forbidden(f"This needs a token with the scope {scope!r}; this one has {g.principal.token.scope!r}.")
+                raise Forbidden(
+                    f"This needs a token with the scope {scope!r}; this one has {g.principal.token.scope!r}."
+                )
             return view(*args, **kwargs)
 
         guarded.required_scope = scope  # type: ignore[attr-defined]  # read by the test that every route has one
@@ -107,9 +109,7 @@ def public(view: View) -> View:
 
 def _authenticate_token(run: Runtime) -> Principal:
     text = _bearer("Missing authorization token. Send the header: Authorization: Bearer <token>")
-    token = (
-        Token.select(Token, User).join(User).where(Token.token_hash == fingerprint(text)).first()
-    )
+    token = Token.select(Token, User).join(User).where(Token.token_hash == fingerprint(text)).first()
     now = run.clock()
     if token is None or (token.expires_at and token.expires_at <= now):
         _count_failure(run, "admin_api", "This API token is unknown or has expired.")
@@ -129,8 +129,7 @@ def _authenticate_agent(run: Runtime) -> Client:
     if client.last_heartbeat != now:
         Client.update(last_heartbeat=now).where(Client.id == client.id).execute()
         client.last_heartbeat = now
-    found: Client = client
-    return found
+    return client
 
 
 def _bearer(missing: str) -> str:
@@ -141,7 +140,7 @@ def _bearer(missing: str) -> str:
     return match[1]
 
 
-def _count_failure(run: Runtime, bucket: str, message: str) -> None:
+def _count_failure(run: Runtime, bucket: str, message: str) -> NoReturn:
     """Note a failure, then refuse: 401, or 429 once the address has failed too often.
 
     Only failures are limited, so a valid token always passes, whoever shares its address.
@@ -154,11 +153,11 @@ def _count_failure(run: Runtime, bucket: str, message: str) -> None:
         )
         if row.failures < MAXIMUM_FAILURES:
             FailedLogin.update(failures=FailedLogin.failures + 1).where(FailedLogin.id == row.id).execute()
-            raise_limited = None
+            wait = None
         else:
-            raise_limited = int((row.window_ends - now).total_seconds())
-    if raise_limited is not None:
-        raise TooManyFailures("Too many failed attempts from this address. Try again later.", raise_limited)
+            wait = int((row.window_ends - now).total_seconds())
+    if wait is not None:
+        raise TooManyFailures("Too many failed attempts from this address. Try again later.", wait)
     raise Unauthorized(message)
 
 

@@ -90,7 +90,9 @@ def _authorized_keys(run: Runtime) -> Finding:
     listed = len(file.read_text(encoding="utf-8").splitlines()) if file.exists() else 0
     clients = Client.select().count()
     if listed != clients:
-        return Finding(False, f"{file} lets in {listed} client(s) of {clients}: run 'bbs-server init' to write it anew.")
+        return Finding(
+            False, f"{file} lets in {listed} client(s) of {clients}: run 'bbs-server init' to write it anew."
+        )
     return Finding(True, f"{file} lets in all {clients} client(s).")
 
 

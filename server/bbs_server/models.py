@@ -1,7 +1,10 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is stored. Rules live in ``services``; the schema itself in ``migrations``."""
+"""What is stored. Rules live in ``services``; the schema itself in ``migrations``.
+
+Attributes that are only annotated are made by peewee: the ids of foreign keys, and back references.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from peewee import (
-    BooleanField,
+    AutoField,
     BigIntegerField,
+    BooleanField,
     CharField,
     DatabaseProxy,
     DateTimeField,
     ForeignKeyField,
     IntegerField,
     Model,
+    ModelSelect,
     TextField,
 )
 
@@ -26,7 +31,7 @@ NAME_LENGTH = 100
 """Characters in the name of any object (admin-api.md §3)."""
 
 
-class UtcField(DateTimeField):  # type: ignore[misc]  # peewee has no types
+class UtcField(DateTimeField):
     """A time zone aware UTC time, stored without its zone."""
 
     def db_value(self, value: datetime | None) -> Any:
@@ -37,26 +42,32 @@ class UtcField(DateTimeField):  # type: ignore[misc]  # peewee has no types
         return parsed.replace(tzinfo=UTC) if parsed else None
 
 
-class Table(Model):  # type: ignore[misc]  # peewee has no types
-    """Base of all tables: binds them to the one database."""
+class Table(Model):
+    """Base of the tables: binds them to the one database."""
+
+    id = AutoField()
 
     class Meta:
         database = proxy
         legacy_table_names = False
 
 
-class Setting(Table):
+class Setting(Model):
     """A value the server remembers about itself."""
 
     name = CharField(64, primary_key=True)
     value = TextField()
 
     class Meta:
+        database = proxy
         table_name = "settings"
 
 
 class User(Table):
     """An account that owns tokens and clients."""
+
+    tokens: ModelSelect[Token]
+    clients: ModelSelect[Client]
 
     username = CharField(NAME_LENGTH, unique=True)
     email = CharField(255, unique=True)
@@ -69,6 +80,8 @@ class User(Table):
 
 class Token(Table):
     """An API token; only its SHA-256 is stored."""
+
+    user_id: int
 
     name = CharField(NAME_LENGTH, unique=True)
     token_hash = CharField(64, unique=True)
@@ -100,6 +113,8 @@ class FailedLogin(Table):
 class StorageLocation(Table):
     """A directory on this server that holds repositories, one folder per client."""
 
+    repositories: ModelSelect[Repository]
+
     label = CharField(NAME_LENGTH)
     path = CharField(500, unique=True)
     is_default = BooleanField(default=False)
@@ -112,6 +127,8 @@ class StorageLocation(Table):
 
 class RemoteSshConfig(Table):
     """A third party's SSH server that holds repositories."""
+
+    repositories: ModelSelect[Repository]
 
     name = CharField(NAME_LENGTH)
     provider = CharField(32, null=True)
@@ -134,6 +151,12 @@ class RemoteSshConfig(Table):
 
 class Client(Table):
     """A machine that is backed up."""
+
+    owner_id: int | None
+    repositories: ModelSelect[Repository]
+    plans: ModelSelect[Plan]
+    plugin_configs: ModelSelect[PluginConfig]
+    jobs: ModelSelect[Job]
 
     name = CharField(NAME_LENGTH, unique=True)
     owner = ForeignKeyField(User, null=True, on_delete="SET NULL", backref="clients")
@@ -165,6 +188,13 @@ class Client(Table):
 class Repository(Table):
     """A borg repository of one client."""
 
+    client_id: int
+    storage_location_id: int | None
+    remote_ssh_config_id: int | None
+    plans: ModelSelect[Plan]
+    jobs: ModelSelect[Job]
+    archives: ModelSelect[Archive]
+
     client = ForeignKeyField(Client, on_delete="CASCADE", backref="repositories")
     name = CharField(NAME_LENGTH)
     encryption = CharField(32)
@@ -184,6 +214,12 @@ class Repository(Table):
 
 class Plan(Table):
     """What of a client is backed up into which repository, when, and how long it is kept."""
+
+    client_id: int
+    repository_id: int
+    plugins: ModelSelect[PlanPlugin]
+    jobs: ModelSelect[Job]
+    archives: ModelSelect[Archive]
 
     client = ForeignKeyField(Client, on_delete="CASCADE", backref="plans")
     name = CharField(NAME_LENGTH)
@@ -216,6 +252,9 @@ class Plan(Table):
 class PluginConfig(Table):
     """Named settings of one backup plugin for one client; secret values are sealed inside ``config``."""
 
+    client_id: int
+    plans: ModelSelect[PlanPlugin]
+
     client = ForeignKeyField(Client, on_delete="CASCADE", backref="plugin_configs")
     plugin = CharField(32)
     name = CharField(NAME_LENGTH)
@@ -230,6 +269,9 @@ class PluginConfig(Table):
 class PlanPlugin(Table):
     """A plugin config attached to a plan, at a place in the order of execution."""
 
+    plan_id: int
+    plugin_config_id: int
+
     plan = ForeignKeyField(Plan, on_delete="CASCADE", backref="plugins")
     plugin_config = ForeignKeyField(PluginConfig, on_delete="CASCADE", backref="plans")
     position = IntegerField()
@@ -241,6 +283,14 @@ class PlanPlugin(Table):
 
 class Job(Table):
     """One piece of work, for an agent or for the server itself."""
+
+    client_id: int
+    plan_id: int | None
+    repository_id: int | None
+    plugin_config_id: int | None
+    parent_job_id: int | None
+    logs: ModelSelect[JobLog]
+    archives: ModelSelect[Archive]
 
     client = ForeignKeyField(Client, on_delete="CASCADE", backref="jobs")
     plan = ForeignKeyField(Plan, null=True, on_delete="SET NULL", backref="jobs")
@@ -284,6 +334,8 @@ class Job(Table):
 class JobLog(Table):
     """A line an agent or the server wrote about a job."""
 
+    job_id: int
+
     job = ForeignKeyField(Job, on_delete="CASCADE", backref="logs")
     at = UtcField()
     level = CharField(16)
@@ -295,6 +347,10 @@ class JobLog(Table):
 
 class Archive(Table):
     """A borg archive that a backup made."""
+
+    repository_id: int
+    job_id: int | None
+    plan_id: int | None
 
     repository = ForeignKeyField(Repository, on_delete="CASCADE", backref="archives")
     job = ForeignKeyField(Job, null=True, on_delete="SET NULL", backref="archives")
@@ -314,6 +370,8 @@ class Archive(Table):
 class AuditEntry(Table):
     """Who did what to which object, and from where."""
 
+    client_id: int | None
+
     at = UtcField(index=True)
     level = CharField(16)
     actor = CharField(NAME_LENGTH)
@@ -326,7 +384,7 @@ class AuditEntry(Table):
         table_name = "audit_log"
 
 
-TABLES: tuple[type[Table], ...] = (
+TABLES: tuple[type[Model], ...] = (
     Setting, User, Token, FailedLogin, StorageLocation, RemoteSshConfig, Client, Repository, Plan,
     PluginConfig, PlanPlugin, Job, JobLog, Archive, AuditEntry,
 )  # fmt: skip

@@ -76,11 +76,13 @@ class Keyring:
         sealed = self._ciphers[self._sealing].encrypt(nonce, text.encode(), _place(table, column, row))
         return f"{self._sealing}:{base64.b64encode(nonce + sealed).decode()}"
 
-    def open(self, sealed: str, *, table: str, column: str, row: int) -> str:
+    def open(self, sealed: str | None, *, table: str, column: str, row: int) -> str:
         """Decrypt what :meth:`seal` made for the same place.
 
-        :raises SecretError: unknown key, altered value, or a value moved from another place.
+        :raises SecretError: no value, unknown key, altered value, or one moved from another place.
         """
+        if sealed is None:
+            raise SecretError(f"The secret in {table}.{column}, row {row}, is missing.")
         identifier, _, body = sealed.partition(":")
         try:
             raw = base64.b64decode(body, validate=True)

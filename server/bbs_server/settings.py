@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import dataclasses
-import pwd
 import os
+import pwd
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path

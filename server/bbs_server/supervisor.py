@@ -98,9 +98,7 @@ class Service:
         program = [sys.executable, "-P", "-m", "bbs_server", "--config", str(self.settings_file), "run"]
         with self.log_file.open("ab") as log:
             before = log.tell()
-            child = subprocess.Popen(
-                program, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+            child = subprocess.Popen(program, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if child.poll() is not None:

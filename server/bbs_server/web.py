@@ -65,6 +65,5 @@ def check_address(address: str, port: int) -> None:
         try:
             probe.bind((address, port))
         except OSError as error:
-            raise AddressError(
-                f"Cannot listen on {address}:{port}: {error.strerror}. Stop the program that uses it or choose another port."
-            ) from error
+            advice = "Stop the program that uses it or choose another port."
+            raise AddressError(f"Cannot listen on {address}:{port}: {error.strerror}. {advice}") from error

@@ -22,8 +22,6 @@ LONGEST_REPORT = 1_000_000
 RESULTS = ("completed", "failed", "cataloging", "abandoned")
 
 
-
-
 class Facts(Schema):
     """What an agent tells of its machine; over-long values are cut."""
 
@@ -41,9 +39,7 @@ class Facts(Schema):
     )
     borg_source = Text(
         allow_none=True,
-        validate=validate.OneOf(
-            ("official", "server", "unknown"), error="must be official, server or unknown."
-        ),
+        validate=validate.OneOf(("official", "server", "unknown"), error="must be official, server or unknown."),
     )
     borg_binary_path = Text(maximum=LONGEST_REPORT, allow_none=True)
     glibc_version = Text(maximum=LONGEST_REPORT, allow_none=True)
@@ -74,9 +70,7 @@ class Progress(_Counters):
 class Status(_Counters):
     """The last report on a job."""
 
-    result = Text(
-        required=True, validate=validate.OneOf(RESULTS, error=f"must be one of {', '.join(RESULTS)}.")
-    )
+    result = Text(required=True, validate=validate.OneOf(RESULTS, error=f"must be one of {', '.join(RESULTS)}."))
     original_size = Whole(most=LARGEST_SIZE, allow_none=True)
     deduplicated_size = Whole(most=LARGEST_SIZE, allow_none=True)
     archive_name = Text(maximum=255, allow_none=True)

@@ -33,8 +33,6 @@ class Id(IntegerConverter):
 class Parser(FlaskParser):
     """Reads JSON bodies; an empty body counts as an empty object (admin-api.md §1)."""
 
-    DEFAULT_UNKNOWN_BY_LOCATION = {"json": EXCLUDE, "query": EXCLUDE}
-
     def load_json(self, req: Request, schema: Any) -> Any:
         if not req.get_data(cache=True).strip():
             return missing
@@ -52,7 +50,7 @@ class Parser(FlaskParser):
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask_smorest has no types
     """A blueprint whose arguments are read by :class:`Parser` and refused with 400."""
 
-    ARGUMENTS_PARSER = Parser()
+    ARGUMENTS_PARSER = Parser(unknown=EXCLUDE)
 
     def body(self, schema: type[marshmallow.Schema]) -> Any:
         """Read the JSON body with a schema."""
@@ -72,7 +70,7 @@ class Text(fields.String):
     def __init__(self, *, maximum: int = NAME_LENGTH, **kwargs: Any) -> None:
         bounds = validate.Length(max=maximum, error=f"must have at most {maximum} characters.")
         kwargs.setdefault("validate", bounds)
-        super().__init__(error_messages={"invalid": "must be text."} | _MESSAGES, **kwargs)
+        super().__init__(error_messages=_MESSAGES | {"invalid": "must be text."}, **kwargs)
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -88,7 +86,7 @@ class Whole(fields.Integer):
     def __init__(self, *, least: int = 0, most: int = LARGEST_COUNT, **kwargs: Any) -> None:
         message = f"must be a whole number from {least} to {most}."
         kwargs.setdefault("validate", validate.Range(least, most, error=message))
-        super().__init__(error_messages={"invalid": message, "too_large": message} | _MESSAGES, **kwargs)
+        super().__init__(error_messages=_MESSAGES | {"invalid": message, "too_large": message}, **kwargs)
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> int:
         digits = isinstance(value, str) and value.isascii() and value.removeprefix("-").isdigit() and len(value) < 25
@@ -101,10 +99,10 @@ class Flag(fields.Boolean):
     """True or false."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(error_messages={"invalid": "must be true or false."} | _MESSAGES, **kwargs)
+        super().__init__(error_messages=_MESSAGES | {"invalid": "must be true or false."}, **kwargs)
 
 
-_MESSAGES = {"required": "is required.", "null": "must not be null."}
+_MESSAGES: dict[str, Any] = {"required": "is required.", "null": "must not be null."}
 
 
 class Message(marshmallow.Schema):

@@ -45,8 +45,6 @@ class PluginLinkShown(Schema):
     name = fields.String()
 
 
-
-
 class PlanShown(Schema):
     """A plan with its schedule and retention."""
 

@@ -16,7 +16,7 @@ from bbs_server.services import clients, plugin_configs
 
 blueprint = Blueprint("plugin_configs", __name__, description="Settings of plugins for a client")
 
-_OBJECT = {"invalid": "must be an object of options.", "null": "must not be null."}
+_OBJECT: dict[str, Any] = {"invalid": "must be an object of options.", "null": "must not be null."}
 
 
 class PluginConfigShown(Schema):

@@ -19,8 +19,6 @@ PLUGIN = Plugin(
         "user": Option(kind="text", label="User", default="", help="Empty: no authentication."),
         "password": Option(kind="text", label="Password", sensitive=True),
         "auth_db": Option(kind="text", label="Authentication database", default="admin"),
-        **dump_options(
-            dump_dir="/home/bbs/mongodump", excluded=["admin", "config", "local"], extra_options=""
-        ),
+        **dump_options(dump_dir="/home/bbs/mongodump", excluded=["admin", "config", "local"], extra_options=""),
     },
 )

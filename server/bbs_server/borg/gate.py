@@ -32,8 +32,7 @@ def main() -> None:
     parser.add_argument("--client", type=int, required=True, help="id of the client whose key this is")
     arguments = parser.parse_args()
     directories = [
-        Path(line) / str(arguments.client)
-        for line in arguments.locations.read_text(encoding="utf-8").splitlines()
+        Path(line) / str(arguments.client) for line in arguments.locations.read_text(encoding="utf-8").splitlines()
     ]
     asked = os.environ.get("SSH_ORIGINAL_COMMAND", "")
     if re.match(r"borg serve(\s|$)", asked):

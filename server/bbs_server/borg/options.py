@@ -40,9 +40,7 @@ def split_options(text: str) -> list[str]:
     words = iter(text.split())
     for word in words:
         name, joined, _ = word.partition("=")
-        if name in FLAGS and not joined:
-            result.append(word)
-        elif name in VALUED and joined:
+        if (name in FLAGS and not joined) or (name in VALUED and joined):
             result.append(word)
         elif name in VALUED:
             value = next(words, None)

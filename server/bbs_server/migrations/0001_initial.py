@@ -53,6 +53,7 @@ class User(Table):
     class Meta:
         table_name = "users"
 
+
 class Client(Table):
     name = CharField(unique=True, max_length=100)
     owner = ForeignKeyField(User, null=True, on_delete="SET NULL")
@@ -80,6 +81,7 @@ class Client(Table):
     class Meta:
         table_name = "clients"
 
+
 class StorageLocation(Table):
     label = CharField(max_length=100)
     path = CharField(unique=True, max_length=500)
@@ -89,6 +91,7 @@ class StorageLocation(Table):
 
     class Meta:
         table_name = "storage_locations"
+
 
 class RemoteSshConfig(Table):
     name = CharField(max_length=100)
@@ -109,6 +112,7 @@ class RemoteSshConfig(Table):
     class Meta:
         table_name = "remote_ssh_configs"
 
+
 class Repository(Table):
     client = ForeignKeyField(Client, on_delete="CASCADE")
     name = CharField(max_length=100)
@@ -125,6 +129,7 @@ class Repository(Table):
     class Meta:
         table_name = "repositories"
         indexes = ((("client", "path"), True),)
+
 
 class Plan(Table):
     client = ForeignKeyField(Client, on_delete="CASCADE")
@@ -154,6 +159,7 @@ class Plan(Table):
         table_name = "plans"
         indexes = ((("client", "name"), True),)
 
+
 class PluginConfig(Table):
     client = ForeignKeyField(Client, on_delete="CASCADE")
     plugin = CharField(max_length=32)
@@ -164,6 +170,7 @@ class PluginConfig(Table):
     class Meta:
         table_name = "plugin_configs"
         indexes = ((("client", "plugin", "name"), True),)
+
 
 class Job(Table):
     client = ForeignKeyField(Client, on_delete="CASCADE")
@@ -197,7 +204,13 @@ class Job(Table):
 
     class Meta:
         table_name = "jobs"
-        indexes = ((("plan", "due_at"), True), (("status", "id"), False), (("client", "queued_at"), False), (("repository", "status"), False))
+        indexes = (
+            (("plan", "due_at"), True),
+            (("status", "id"), False),
+            (("client", "queued_at"), False),
+            (("repository", "status"), False),
+        )
+
 
 class Archive(Table):
     repository = ForeignKeyField(Repository, on_delete="CASCADE")
@@ -214,6 +227,7 @@ class Archive(Table):
         table_name = "archives"
         indexes = ((("repository", "name"), True),)
 
+
 class AuditEntry(Table):
     at = DateTimeField(index=True)
     level = CharField(max_length=16)
@@ -226,6 +240,7 @@ class AuditEntry(Table):
     class Meta:
         table_name = "audit_log"
 
+
 class FailedLogin(Table):
     bucket = CharField(max_length=16)
     address = CharField(max_length=64)
@@ -236,6 +251,7 @@ class FailedLogin(Table):
         table_name = "failed_logins"
         indexes = ((("bucket", "address"), True),)
 
+
 class JobLog(Table):
     job = ForeignKeyField(Job, on_delete="CASCADE")
     at = DateTimeField()
@@ -244,6 +260,7 @@ class JobLog(Table):
 
     class Meta:
         table_name = "job_logs"
+
 
 class PlanPlugin(Table):
     plan = ForeignKeyField(Plan, on_delete="CASCADE")
@@ -254,12 +271,14 @@ class PlanPlugin(Table):
         table_name = "plan_plugins"
         indexes = ((("plan", "plugin_config"), True),)
 
+
 class Setting(Model):
     name = CharField(primary_key=True, max_length=64)
     value = TextField()
 
     class Meta:
         table_name = "settings"
+
 
 class Token(Table):
     name = CharField(unique=True, max_length=100)
@@ -277,8 +296,22 @@ class Token(Table):
 
 
 TABLES = (
-    User, Client, StorageLocation, RemoteSshConfig, Repository, Plan, PluginConfig, Job, Archive, AuditEntry, FailedLogin, JobLog, PlanPlugin, Setting, Token,
-)  # fmt: skip
+    User,
+    Client,
+    StorageLocation,
+    RemoteSshConfig,
+    Repository,
+    Plan,
+    PluginConfig,
+    Job,
+    Archive,
+    AuditEntry,
+    FailedLogin,
+    JobLog,
+    PlanPlugin,
+    Setting,
+    Token,
+)
 
 
 def up(migrator: Any, database: Database) -> None:

@@ -32,9 +32,7 @@ def queue_due_plans(run: Runtime) -> int:
         with run.writing():
             following = plans.upcoming(plan, now)
             claimed = (
-                Plan.update(next_run=following)
-                .where((Plan.id == plan.id) & (Plan.next_run == plan.next_run))
-                .execute()
+                Plan.update(next_run=following).where((Plan.id == plan.id) & (Plan.next_run == plan.next_run)).execute()
             )
             if claimed and not _has_active_backup(plan):
                 Plan.update(last_run=now).where(Plan.id == plan.id).execute()
@@ -57,9 +55,7 @@ def promote(run: Runtime) -> None:
     A job waits while its client is not online or its repository is in use.
     """
     agent_jobs = Job.task_type.not_in(jobs.SERVER_TASKS)
-    occupied = Job.select().where(
-        Job.status.in_(states.OCCUPYING) & agent_jobs & Job.task_type.not_in(UPDATE_TASKS)
-    )
+    occupied = Job.select().where(Job.status.in_(states.OCCUPYING) & agent_jobs & Job.task_type.not_in(UPDATE_TASKS))
     free = run.settings.max_queue - occupied.count()
     if free <= 0:
         return
@@ -147,15 +143,12 @@ def fail_lost_jobs(run: Runtime, silence: timedelta) -> int:
 
 
 def _has_active_backup(plan: Plan) -> bool:
-    active = Job.select().where(
-        (Job.plan == plan) & (Job.task_type == "backup") & Job.status.in_(states.ACTIVE)
-    )
+    active = Job.select().where((Job.plan == plan) & (Job.task_type == "backup") & Job.status.in_(states.ACTIVE))
     return bool(active.exists())
 
 
 def _repository_is_free() -> peewee.Expression:
     other = Job.alias()
-    busy = other.select(other.id).where(
-        (other.repository == Job.repository) & other.status.in_(states.OCCUPYING)
-    )
-    return ~peewee.fn.EXISTS(busy)
+    busy = other.select(other.id).where((other.repository == Job.repository) & other.status.in_(states.OCCUPYING))
+    free: peewee.Expression = ~peewee.fn.EXISTS(busy)
+    return free

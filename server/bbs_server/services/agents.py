@@ -96,9 +96,7 @@ def host_keys(run: Runtime) -> list[str]:
 
 def ssh_key(run: Runtime, client: Client) -> dict[str, Any]:
     """The client's SSH key with the connection it is for."""
-    private = run.keyring.open(
-        client.sealed_ssh_private_key, table="clients", column="ssh_private_key", row=client.id
-    )
+    private = run.keyring.open(client.sealed_ssh_private_key, table="clients", column="ssh_private_key", row=client.id)
     return {"status": "ok", "ssh_private_key": private, **connection(run)}
 
 

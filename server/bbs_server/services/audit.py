@@ -11,9 +11,7 @@ from bbs_server.models import AuditEntry, Client
 from bbs_server.runtime import Runtime
 
 
-def record(
-    run: Runtime, action: str, message: str, *, client: Client | None = None, level: str = "info"
-) -> None:
+def record(run: Runtime, action: str, message: str, *, client: Client | None = None, level: str = "info") -> None:
     """Write one entry, in the transaction of what it tells of.
 
     :param action: ``client.create``, ``job.cancel`` …

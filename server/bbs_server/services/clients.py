@@ -38,7 +38,7 @@ def status(run: Runtime, client: Client) -> str:
     return "online" if client.last_heartbeat >= online_since(run) else "offline"
 
 
-def visible(caller: auth.Principal) -> peewee.ModelSelect:
+def visible(caller: auth.Principal) -> peewee.ModelSelect[Client]:
     """The clients a caller may see: all for administrators, else their own."""
     rows = Client.select(Client, User).join(User, peewee.JOIN.LEFT_OUTER)
     return rows if caller.is_admin else rows.where(Client.owner == caller.user)

@@ -37,9 +37,7 @@ def trigger(run: Runtime, plan: Plan) -> Job:
     :raises Conflict: a backup of this plan is already queued or running; ``job_id`` names it.
     """
     with run.writing():
-        active = Job.get_or_none(
-            (Job.plan == plan) & (Job.task_type == "backup") & Job.status.in_(states.ACTIVE)
-        )
+        active = Job.get_or_none((Job.plan == plan) & (Job.task_type == "backup") & Job.status.in_(states.ACTIVE))
         if active is not None:
             raise Conflict("A backup is already queued or running for this plan.", job_id=active.id)
         job: Job = Job.create(
@@ -258,7 +256,7 @@ def expected_files(plan: Plan) -> int:
     return int(latest.file_count) if latest else 0
 
 
-def _with_names() -> peewee.ModelSelect:
+def _with_names() -> peewee.ModelSelect[Job]:
     return (
         Job.select(Job, Client, Plan, Repository)
         .join(Client)
@@ -286,9 +284,7 @@ def _queued(job: Job) -> dict[str, Any]:
 def _ended(job: Job) -> dict[str, Any]:
     shown = summary(job) | {"client_id": job.client_id, "client_name": job.client.name}
     counters = _counters(job)
-    return {key: value for key, value in shown.items() if key not in counters} | {
-        "had_warnings": int(job.had_warnings)
-    }
+    return {key: value for key, value in shown.items() if key not in counters} | {"had_warnings": int(job.had_warnings)}
 
 
 def _slots(run: Runtime) -> dict[str, int]:
@@ -301,7 +297,7 @@ def _statistics(run: Runtime) -> dict[str, Any]:
         return fn.COALESCE(fn.SUM(Case(None, ((condition, 1),), 0)), 0)
 
     lately = Job.completed_at >= run.clock() - _DAY
-    row = (
+    row: Any = (
         Job.select(
             count(Job.status == states.QUEUED).alias("queued"),
             count(Job.status.in_(states.OCCUPYING)).alias("running"),

@@ -173,16 +173,13 @@ def attached_configs(plan: Plan) -> list[PluginConfig]:
     return [link.plugin_config for link in _links().where(PlanPlugin.plan == plan)]
 
 
-def _with_repository() -> peewee.ModelSelect:
+def _with_repository() -> peewee.ModelSelect[Plan]:
     return Plan.select(Plan, Repository).join(Repository)
 
 
-def _links() -> peewee.ModelSelect:
+def _links() -> peewee.ModelSelect[PlanPlugin]:
     return (
-        PlanPlugin.select(PlanPlugin, PluginConfig)
-        .join(PluginConfig)
-        .switch(PlanPlugin)
-        .order_by(PlanPlugin.position)
+        PlanPlugin.select(PlanPlugin, PluginConfig).join(PluginConfig).switch(PlanPlugin).order_by(PlanPlugin.position)
     )
 
 

@@ -85,9 +85,7 @@ def create(run: Runtime, client: Client, plugin_slug: str, name: str, config: Ma
                 client=client, plugin=plugin.slug, name=name, config="{}", created_at=run.clock()
             )
             _store(run, row, plugin, complete)
-            audit.record(
-                run, "plugin_config.create", f'Plugin config "{name}" ({plugin.slug}) created.', client=client
-            )
+            audit.record(run, "plugin_config.create", f'Plugin config "{name}" ({plugin.slug}) created.', client=client)
     except peewee.IntegrityError as error:
         raise _name_taken(name) from error
     return row

@@ -39,9 +39,16 @@ def find(client: Client, repository_id: int) -> Repository:
 
 def listed(client: Client) -> list[dict[str, Any]]:
     """A client's repositories by name."""
-    archives = Archive.select(fn.COUNT(Archive.id)).where(Archive.repository == Repository.id)
-    rows = Repository.select(Repository, archives.alias("archive_count")).where(Repository.client == client)
-    return [summary(row, row.archive_count) for row in rows.order_by(Repository.name, Repository.id)]
+    rows = client.repositories.order_by(Repository.name, Repository.id)
+    counts = (
+        Archive.select(Archive.repository, fn.COUNT(Archive.id))
+        .join(Repository)
+        .where(Repository.client == client)
+        .group_by(Archive.repository)
+    )
+    rows_of_counts: Any = counts.tuples()
+    archive_count: dict[int, int] = dict(rows_of_counts)
+    return [summary(row, archive_count.get(row.id, 0)) for row in rows]
 
 
 def shown(repository: Repository) -> dict[str, Any]:
@@ -118,7 +125,7 @@ def rename(run: Runtime, repository: Repository, name: str) -> Repository:
     if repository.storage_type != "local":
         raise Invalid("name: a repository on a remote SSH host cannot be renamed.")
     _refuse_active(repository, f'Cannot rename "{repository.name}" while jobs are active.')
-    location, old = repository.storage_location, storage.repository_directory(repository)
+    location, old = storage.location_of(repository), storage.repository_directory(repository)
     new = old.with_name(slug)
     _refuse_taken(new)
     with run.writing():
@@ -155,7 +162,7 @@ def delete(run: Runtime, repository: Repository, *, keep_data: bool) -> None:
             run, "repository.delete", f'Repository "{repository.name}" deleted.{kept}', client=repository.client
         )
         if repository.storage_type == "local" and not keep_data:
-            location = Path(repository.storage_location.path)
+            location = Path(storage.location_of(repository).path)
             discarded.append(trash.discard(run, location, storage.repository_directory(repository)))
 
 
@@ -163,9 +170,7 @@ def passphrase(run: Runtime, repository: Repository) -> str | None:
     """The repository's passphrase, None when it is not encrypted."""
     if repository.sealed_passphrase is None:
         return None
-    return run.keyring.open(
-        repository.sealed_passphrase, table="repositories", column="passphrase", row=repository.id
-    )
+    return run.keyring.open(repository.sealed_passphrase, table="repositories", column="passphrase", row=repository.id)
 
 
 def measure(repository: Repository) -> None:

@@ -45,9 +45,17 @@ def client_directory(location: StorageLocation, client_id: int) -> Path:
     return Path(location.path) / str(client_id)
 
 
+def location_of(repository: Repository) -> StorageLocation:
+    """The location of a local repository; every local repository has one."""
+    location = repository.storage_location
+    if location is None:
+        raise ServerFault(f"The repository {repository.name} is not on this server.")
+    return location
+
+
 def repository_directory(repository: Repository) -> Path:
     """Where a local repository lies."""
-    return client_directory(repository.storage_location, repository.client_id) / repository.name
+    return client_directory(location_of(repository), repository.client_id) / repository.name
 
 
 def repository_url(run: Runtime, location: StorageLocation, client: Client, slug: str) -> str:

@@ -1,0 +1,18 @@
+#!/bin/bash
+# Installs the distribution's packages that the tests run for real, where they are missing.
+set -euo pipefail
+
+missing=()
+[ -x /usr/bin/borg ] || missing+=(borgbackup)
+[ -x /usr/sbin/sshd ] || missing+=(openssh-server)
+[ ${#missing[@]} = 0 ] && exit 0
+
+echo "Installing ${missing[*]}"
+as_root=()
+[ "$(id -u)" = 0 ] || as_root=(sudo)
+"${as_root[@]}" apt-get update -q
+# The tests start what they need themselves.
+printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee /usr/sbin/policy-rc.d >/dev/null
+"${as_root[@]}" chmod +x /usr/sbin/policy-rc.d
+trap '"${as_root[@]}" rm -f /usr/sbin/policy-rc.d' EXIT
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
