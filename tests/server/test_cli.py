@@ -1,0 +1,153 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The commands on the server's own machine (admin-api.md §2.4)."""
+
+from __future__ import annotations
+
+import re
+import socket
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bbs_server import cli, token_cli
+from bbs_server.initialise import initialise
+from bbs_server.settings import Settings
+
+from .conftest import Server
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "server" / "bbs-server.toml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("")
+    return file
+
+
+def run(command: Any, config: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(command, arguments, env={"BBS_SERVER_CONFIG": str(config)})
+
+
+def token(config: Path, *arguments: str) -> Result:
+    return run(token_cli.cli, config, *arguments)
+
+
+@pytest.fixture
+def ready(config: Path) -> Path:
+    initialise(Settings.load(config))
+    return config
+
+
+def test_init_creates_once(config: Path) -> None:
+    first = run(cli.cli, config, "init")
+    keys = (config.parent / "secret.keys").read_bytes()
+    second = run(cli.cli, config, "init")
+
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert "created: key file" in first.stdout
+    assert second.stdout == "unchanged\n"
+    assert (config.parent / "secret.keys").read_bytes() == keys
+
+
+def test_token_prints_nothing_but_the_token(ready: Path) -> None:
+    made = token(ready, "create", "--name", "ansible")
+
+    assert made.exit_code == 0
+    assert re.fullmatch(r"bbs_tok_[0-9a-f]{48}\n", made.stdout)
+    assert len(made.stderr.splitlines()) == 2
+    assert made.stdout.strip() not in made.stderr
+
+
+def test_token_list_has_upstreams_columns(ready: Path) -> None:
+    assert token(ready, "list").stdout == "No tokens.\n"
+    token(ready, "create", "--name", "ansible")
+
+    header, dashes, row = token(ready, "list").stdout.splitlines()
+    assert header == f"{'NAME':<30} {'USER':<15} {'CREATED':<20} {'LAST USED':<20}"
+    assert dashes == f"{'-' * 30} {'-' * 15} {'-' * 20} {'-' * 20}"
+    assert re.fullmatch(r"ansible {24}admin {11}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  never +", row)
+
+
+def test_token_names_are_unique_and_revoked_by_name(ready: Path) -> None:
+    token(ready, "create", "--name", "ansible")
+
+    assert isinstance(token(ready, "create", "--name", "ansible").exception, cli.EXPECTED)
+    assert token(ready, "revoke", "ansible").stdout == 'Token "ansible" revoked.\n'
+    assert isinstance(token(ready, "revoke", "ansible").exception, cli.EXPECTED)
+
+
+def test_token_without_a_command_shows_its_usage_and_succeeds(config: Path) -> None:
+    shown = token(config)
+    assert shown.exit_code == 0
+    assert "Usage:" in shown.stdout
+
+
+def test_an_expected_failure_is_one_sentence(
+    ready: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["bbs-token", "--config", str(ready), "revoke", "nobody"])
+    with pytest.raises(SystemExit) as ended:
+        token_cli.main()
+
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == 'bbs-token: There is no token named "nobody".\n'
+
+
+@pytest.mark.parametrize("command", ["run", "start", "web", "worker", "doctor"])
+def test_a_server_that_was_not_initialised_says_so(config: Path, command: str) -> None:
+    refused = run(cli.cli, config, command)
+    assert "run 'bbs-server init' first" in str(refused.exception)
+
+
+def test_a_newer_database_is_refused(ready: Path) -> None:
+    database = sqlite3.connect(ready.parent / "bbs.sqlite")
+    database.execute("INSERT INTO schema_migration (name, applied) VALUES ('9999_future', '2030-01-01')")
+    database.commit()
+    database.close()
+
+    assert "newer version (it has 9999_future)" in str(run(cli.cli, ready, "migrate").exception)
+
+
+def test_a_taken_port_is_told(ready: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        ready.write_text(f"listen_port = {port}\n")
+        refused = run(cli.cli, ready, "run")
+
+    assert f"Cannot listen on 127.0.0.1:{port}: Address already in use." in str(refused.exception)
+
+
+def test_doctor_finds_what_is_missing(server: Server, client: dict[str, Any], repository: dict[str, Any]) -> None:
+    config = server.run.settings.directory / "bbs-server.toml"
+    config.write_text("")
+    (server.run.settings.storage / str(client["id"]) / "main").rename(server.run.settings.directory / "gone")
+    (server.run.settings.storage / "77").mkdir()
+    (server.run.settings.ssh_directory / "authorized_keys").write_text("")
+
+    found = run(cli.cli, config, "doctor")
+
+    assert found.exit_code == 1
+    assert "The repository main (id 1) is missing" in found.stdout
+    assert "belongs to no client" in found.stdout
+    assert "lets in 0 client(s) of 1" in found.stdout
+
+
+def test_status_and_stop_without_a_server(ready: Path) -> None:
+    assert run(cli.cli, ready, "status").exit_code == 3
+    assert run(cli.cli, ready, "stop").stdout == "unchanged: not running\n"
+
+
+@pytest.mark.parametrize("command", [cli.cli, token_cli.cli])
+def test_help_tells_every_command(command: Any, config: Path) -> None:
+    shown = run(command, config, "--help")
+    assert shown.exit_code == 0
+    for name, sub in command.commands.items():
+        assert name in shown.stdout
+        assert sub.help
