@@ -34,8 +34,8 @@ check_machine() {
     local package
     package=$("$PYTHON" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
     step "Installing the distribution's package $package, which Python needs to make virtual environments"
-    as_root apt-get update -q || die "The package lists could not be updated: install $package yourself."
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$package" ||
+    { as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+      --no-install-recommends "$package"; } >/dev/null ||
       die "The package $package could not be installed: install it yourself, or run this as root or with sudo."
   fi
 }

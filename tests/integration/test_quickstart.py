@@ -35,7 +35,7 @@ def test_first_run_ends_with_an_archive_and_a_restored_file(checkout: Checkout, 
     assert f"identical: {checkout.path}/README.md" in first_run.output
     assert f"http://127.0.0.1:{checkout.port}" in first_run.output
     assert "make quickstart-stop" in first_run.output
-    assert re.search(r"bbs_job: job 1: completed, \d+ of \d+ files", first_run.output)
+    assert re.search(r"job 1: completed, \d+ of \d+ files", first_run.output)
 
 
 def test_second_run_changes_nothing_but_adds_an_archive(checkout: Checkout, first_run: Run) -> None:

@@ -1,0 +1,192 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""`config.ini` and the directories that follow from where it lies (agent-protocol.md §3.2, §4)."""
+
+import os
+from configparser import ConfigParser
+from configparser import Error as IniError
+from typing import Mapping, NamedTuple, Optional
+
+from .files import read_text, write_private
+
+DEFAULT_PATH = "/etc/bbs-agent/config.ini"
+DEFAULT_POLL_INTERVAL = 30
+SYSTEM_TAIL = os.path.join("etc", "bbs-agent", "config.ini")
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the text is one sentence for a person."""
+
+
+class Layout(NamedTuple):
+    """Every path the agent writes to, so that an installation under a prefix stays inside it."""
+
+    config: str
+    ssh_key: str
+    ssh_info: str
+    known_hosts: str
+    remote_known_hosts: str
+    log: str
+    pid: str
+    state: str
+    journal: str
+    private: str
+    borg_base: Optional[str]
+
+    @classmethod
+    def beside(cls, config: str, environ: Mapping[str, str]) -> "Layout":
+        """The layout that belongs to a config file.
+
+        `/etc/bbs-agent/config.ini` is the system installation, `PREFIX/etc/bbs-agent/config.ini` one
+        under a prefix (borg's cache and keys too stay inside). `BBS_AGENT_LOG` names another log.
+        """
+        config = os.path.abspath(config)
+        home = os.path.dirname(config)
+        prefix = config[: -len(SYSTEM_TAIL)] if config.endswith("/" + SYSTEM_TAIL) else home
+        library = os.path.join(prefix, "var", "lib", "bbs-agent")
+        return cls(
+            config=config,
+            ssh_key=os.path.join(home, "ssh_key"),
+            ssh_info=os.path.join(home, "ssh_info.json"),
+            known_hosts=os.path.join(home, "known_hosts"),
+            remote_known_hosts=os.path.join(home, "known_hosts_remote"),
+            log=environ.get("BBS_AGENT_LOG") or os.path.join(prefix, "var", "log", "bbs-agent.log"),
+            pid=os.path.join(prefix, "run", "bbs-agent.pid"),
+            state=os.path.join(library, "state.json"),
+            journal=os.path.join(library, "journal.json"),
+            private=os.path.join(library, "private"),
+            borg_base=None if prefix == "/" else os.path.join(library, "borg"),
+        )
+
+
+class Config(NamedTuple):
+    """What the agent is told by its configuration file."""
+
+    url: str
+    api_key: str
+    ca_file: Optional[str]
+    poll_interval: int
+    auto_update: bool
+    layout: Layout
+
+
+def config_path(given: Optional[str], environ: Mapping[str, str]) -> str:
+    """The config file to use: the option, `BBS_AGENT_CONFIG`, or the system's."""
+    return given or environ.get("BBS_AGENT_CONFIG") or DEFAULT_PATH
+
+
+def load_config(path: str, environ: Mapping[str, str], in_container: bool) -> Config:
+    """Read `config.ini`.
+
+    Raises ConfigError when the file is missing, unreadable, not INI or lacks the server or the key.
+    """
+    try:
+        text = read_text(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("cannot read {}: {}".format(path, error)) from error
+    if text is None:
+        raise ConfigError("there is no {}; run the installer of your server".format(path))
+    parser = _parse(path, text)
+    url = parser.get("server", "url", fallback="").strip().rstrip("/")
+    key = parser.get("server", "api_key", fallback="").strip()
+    if not url or not key:
+        raise ConfigError("{} needs url and api_key in its section [server]".format(path))
+    return Config(
+        url=url,
+        api_key=key,
+        ca_file=parser.get("server", "ca_file", fallback="").strip() or None,
+        poll_interval=_poll_interval(path, parser),
+        auto_update=_auto_update(path, parser, environ, in_container),
+        layout=Layout.beside(path, environ),
+    )
+
+
+def merge_config(path: str, url: str, key: str, ca_file: Optional[str]) -> bool:
+    """Put server, key and CA file into `config.ini`; returns whether the file changed.
+
+    Other keys, sections and comments of an existing file stay as they are (design.md §5), which is
+    why this edits lines and does not go through ConfigParser. Without `ca_file` the line stays.
+    """
+    for value in (url, key, ca_file or ""):
+        if "\n" in value or "\r" in value:
+            raise ConfigError("a value for {} has a line break in it".format(path))
+    wanted = {"url": url, "api_key": key}
+    if ca_file:
+        wanted["ca_file"] = ca_file
+    existing = read_text(path)
+    if existing is None:
+        existing = "[server]\n\n[agent]\npoll_interval = {}\n".format(DEFAULT_POLL_INTERVAL)
+    return write_private(path, _with_server_values(existing, wanted))
+
+
+def _with_server_values(text: str, wanted: Mapping[str, str]) -> str:
+    """`text` with these keys of `[server]` set; the section is added at the top if it is missing."""
+    lines = text.splitlines()
+    if not any(_section(line) == "server" for line in lines):
+        lines = ["[server]", ""] + lines
+    missing = dict(wanted)
+    result = []
+    section: Optional[str] = None
+    for line in lines:
+        section = _section(line) or section
+        name = _key(line) if section == "server" else None
+        if name is not None and name in wanted:
+            value = missing.pop(name, None)
+            # A second line of the same key would be an error for ConfigParser: drop it.
+            if value is not None:
+                result.append("{} = {}".format(name, _escape(value)))
+        else:
+            result.append(line)
+    header = next(index for index, line in enumerate(result) if _section(line) == "server")
+    added = ["{} = {}".format(name, _escape(value)) for name, value in missing.items()]
+    result[header + 1 : header + 1] = added
+    return "\n".join(result) + "\n"
+
+
+def _escape(value: str) -> str:
+    """ConfigParser reads `%` as the start of a reference (agent-protocol.md §4)."""
+    return value.replace("%", "%%")
+
+
+def _section(line: str) -> Optional[str]:
+    stripped = line.strip()
+    return stripped[1:-1].strip() if stripped.startswith("[") and stripped.endswith("]") else None
+
+
+def _key(line: str) -> Optional[str]:
+    """The key of an INI line; comments, continuation lines and blanks have none."""
+    if not line.strip() or line[0] in "#; \t":
+        return None
+    return line.replace(":", "=", 1).split("=", 1)[0].strip().lower()
+
+
+def _parse(path: str, text: str) -> ConfigParser:
+    parser = ConfigParser()
+    try:
+        parser.read_string(text, source=path)
+        for section in parser.sections():
+            parser.items(section)
+    except IniError as error:
+        # The first line only: the rest may quote the line with the key.
+        reason = str(error).splitlines()[0]
+        raise ConfigError("{} is not a valid INI file: {}".format(path, reason)) from None
+    return parser
+
+
+def _poll_interval(path: str, parser: ConfigParser) -> int:
+    try:
+        seconds = parser.getint("agent", "poll_interval", fallback=DEFAULT_POLL_INTERVAL)
+    except ValueError as error:
+        raise ConfigError("poll_interval in {} must be a whole number".format(path)) from error
+    return max(seconds, 1)
+
+
+def _auto_update(path: str, parser: ConfigParser, environ: Mapping[str, str], in_container: bool) -> bool:
+    """Whether the agent may replace itself; `BBS_AUTO_UPDATE` wins, containers default to no."""
+    word = environ.get("BBS_AUTO_UPDATE") or parser.get("agent", "auto_update", fallback="")
+    if not word:
+        return not in_container
+    if word.lower() not in ConfigParser.BOOLEAN_STATES:
+        raise ConfigError("auto_update in {} must be yes or no".format(path))
+    return ConfigParser.BOOLEAN_STATES[word.lower()]

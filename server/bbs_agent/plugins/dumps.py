@@ -1,0 +1,151 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the database plugins share: choosing databases, dumping to files, removing them again."""
+
+import gzip
+import os
+import shlex
+import shutil
+import tempfile
+from typing import Any, Dict, List, Optional
+
+from ..process import Finished, Sink
+from .base import Plugin, PluginError, PluginScope, names, number, truth
+
+ALL = "all_databases"
+FASTEST_USEFUL_LEVEL = 6
+
+
+class DatabaseDump(Plugin):
+    """Dumps to `<dump_dir>/<database>.sql[.gz]`; subclasses know the engine's programs."""
+
+    slug = ""
+    default_port = 0
+    default_dump_dir = ""
+    default_excludes: List[str] = []
+    default_options = ""
+
+    def __init__(self, entry: Dict[str, Any], scope: PluginScope) -> None:
+        super().__init__(entry, scope)
+        self.host = str(self.config.get("host") or "localhost")
+        self.port = number(self.config.get("port"), self.default_port)
+        self.user = str(self.config.get("user") or "")
+        self.password = str(self.config.get("password") or "")
+        self.dump_dir = str(self.config.get("dump_dir") or self.default_dump_dir)
+        self.compress = truth(self.config.get("compress"), True)
+        self.per_database = truth(self.config.get("per_database"), True)
+        self._dumped: List[str] = []
+        self._made: List[str] = []
+
+    def pre(self) -> str:
+        self.require_login()
+        if not os.path.isabs(self.dump_dir):
+            raise PluginError("dump_dir {!r} is not an absolute path".format(self.dump_dir))
+        os.makedirs(self.dump_dir, mode=0o700, exist_ok=True)
+        self._dumped = self._chosen()
+        if self.per_database:
+            for database in self._dumped:
+                self.scope.job.say("{}: dumping {}".format(self.label, database))
+                self._made.append(self.dump(database))
+        else:
+            self._made.append(self.dump(None))
+        return "{}: dumped {} to {}".format(self.label, ", ".join(self._dumped), self.dump_dir)
+
+    def clean_up(self) -> str:
+        if not truth(self.config.get("cleanup_after"), True):
+            return ""
+        for path in self._made:
+            if os.path.isdir(path):
+                shutil.rmtree(path)
+            elif os.path.exists(path):
+                os.unlink(path)
+        return "{}: removed {} dump(s) from {}".format(self.label, len(self._made), self.dump_dir)
+
+    def test(self) -> str:
+        self.require_login()
+        return "{}: connected; databases: {}".format(self.label, ", ".join(self.existing()) or "none")
+
+    def database_group(self) -> Optional[Dict[str, Any]]:
+        if not self._made:
+            return None
+        return {
+            "config_id": self.entry.get("config_id"),
+            "config_name": self.entry.get("config_name"),
+            "engine": self.slug,
+            "dump_dir": self.dump_dir,
+            "databases": self._dumped,
+            "per_database": self.per_database,
+            "compress": self.compress,
+        }
+
+    def require_login(self) -> None:
+        """Raise PluginError when the config lacks what the engine needs to log in."""
+        if not self.user or not self.password:
+            raise PluginError("user and password must be set in the plugin config")
+
+    def existing(self) -> List[str]:
+        """The databases of the server, unfiltered."""
+        raise NotImplementedError
+
+    def dump(self, database: Optional[str]) -> str:
+        """Dump one database, or with None the whole server; returns the path that was made."""
+        raise NotImplementedError
+
+    def options(self) -> List[str]:
+        """`extra_options`, split like a shell does."""
+        try:
+            return shlex.split(str(self.config.get("extra_options", self.default_options) or ""))
+        except ValueError as error:
+            raise PluginError("extra_options cannot be split into words: {}".format(error)) from error
+
+    def query(self, argv: List[str], env: Dict[str, str]) -> List[str]:
+        """Run a client program; its output lines."""
+        complaints: List[str] = []
+        done = self._start(argv, env, complaints, None)
+        return [line for line in done.output.splitlines() if line.strip()]
+
+    def to_file(self, database: Optional[str], argv: List[str], env: Dict[str, str]) -> str:
+        """Write a dump program's output to its file: 0600, and under its name only when whole."""
+        name = file_name(database or ALL) + (".sql.gz" if self.compress else ".sql")
+        path = os.path.join(self.dump_dir, name)
+        handle, temporary = tempfile.mkstemp(prefix=".bbs-", dir=self.dump_dir)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                if self.compress:
+                    with gzip.GzipFile(
+                        filename="", mode="wb", compresslevel=FASTEST_USEFUL_LEVEL, fileobj=stream, mtime=0
+                    ) as packed:
+                        self._start(argv, env, [], packed)
+                else:
+                    self._start(argv, env, [], stream)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        return path
+
+    def _start(self, argv: List[str], env: Dict[str, str], complaints: List[str], sink: Optional[Sink]) -> Finished:
+        try:
+            done = self.scope.job.runner().pipe(argv, env, complaints.append, sink)
+        except FileNotFoundError:
+            raise PluginError("{} is not installed on this machine".format(argv[0])) from None
+        if done.code != 0:
+            reason = "; ".join(complaints[-5:]) or "no reason given"
+            raise PluginError("{} failed with exit code {}: {}".format(argv[0], done.code, reason))
+        return done
+
+    def _chosen(self) -> List[str]:
+        wanted = names(self.config.get("databases"), ["*"])
+        if "*" not in wanted and wanted:
+            return wanted
+        excluded = names(self.config.get("exclude_databases"), self.default_excludes)
+        chosen = [database for database in self.existing() if database not in excluded]
+        if not chosen:
+            raise PluginError("there is no database to dump")
+        return chosen
+
+
+def file_name(database: str) -> str:
+    """A database's name as a file name: it stays inside the dump directory."""
+    return database.replace("/", "_").replace("\0", "_").lstrip(".") or "_"

@@ -1,0 +1,186 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Child processes in a group of their own, so that a cancel reaches borg and its ssh alike."""
+
+import gzip
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+from contextlib import contextmanager, suppress
+from typing import IO, Callable, Iterator, List, Mapping, NamedTuple, Optional, Union
+
+from .cancel import CancelToken
+
+KEPT_OUTPUT = 10 * 1024
+CHUNK = 64 * 1024
+LineReader = Callable[[str], None]
+Sink = Union[IO[bytes], gzip.GzipFile]
+
+
+class Finished(NamedTuple):
+    """How a child ended: exit code (negative: the signal), kept output, whether time ran out."""
+
+    code: int
+    output: str
+    timed_out: bool = False
+
+
+class Runner:
+    """Runs one child at a time under a cancel token. Both methods raise Cancelled and OSError."""
+
+    def __init__(self, token: CancelToken, kill_grace: float) -> None:
+        self._token = token
+        self._kill_grace = kill_grace
+
+    def pipe(
+        self,
+        argv: List[str],
+        env: Mapping[str, str],
+        on_stderr: LineReader,
+        sink: Optional[Sink] = None,
+        cwd: Optional[str] = None,
+    ) -> Finished:
+        """Run a tool that talks: each line of stderr goes to `on_stderr` as it comes.
+
+        Standard output is written to `sink`, or without one returned whole (borg's --json summary).
+        """
+        with tempfile.TemporaryFile() as kept:
+            with self._started(argv, env, cwd, subprocess.PIPE, subprocess.PIPE, None) as child:
+                pump = _Pump(child.process.stdout, kept if sink is None else sink)
+                _read_lines(child.process.stderr, on_stderr)
+                pump.join()
+                code = child.process.wait()
+            if pump.problem is not None:
+                raise pump.problem
+            return Finished(code, _whole(kept))
+
+    def script(
+        self,
+        argv: List[str],
+        env: Mapping[str, str],
+        timeout: Optional[float] = None,
+        cwd: Optional[str] = None,
+    ) -> Finished:
+        """Run a program of the user and keep the last 10 KB of what it prints.
+
+        The output goes to a file, not a pipe: a service that the script starts and leaves behind
+        would keep a pipe open, and the agent waiting, for ever.
+        """
+        with tempfile.TemporaryFile() as output:
+            with self._started(argv, env, cwd, output, subprocess.STDOUT, timeout) as child:
+                code = child.process.wait()
+            return Finished(code, _tail(output), child.timed_out)
+
+    @contextmanager
+    def _started(
+        self,
+        argv: List[str],
+        env: Mapping[str, str],
+        cwd: Optional[str],
+        stdout: Union[int, IO[bytes]],
+        stderr: int,
+        timeout: Optional[float],
+    ) -> Iterator["_Child"]:
+        self._token.check()
+        process = subprocess.Popen(
+            argv,
+            env=dict(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
+        child = _Child(process, self._kill_grace)
+        timer = threading.Timer(timeout, child.time_out) if timeout else None
+        self._token.watch(child.stop)
+        try:
+            if timer is not None:
+                timer.daemon = True
+                timer.start()
+            yield child
+        except BaseException:
+            child.stop()
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+            process.wait()
+            self._token.watch(None)
+            for stream in (process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
+        self._token.check()
+
+
+class _Child:
+    """A running process group and how to end it."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", grace: float) -> None:
+        self.process = process
+        self.timed_out = False
+        self._grace = grace
+
+    def time_out(self) -> None:
+        self.timed_out = True
+        self.stop()
+
+    def stop(self) -> None:
+        """SIGTERM to the group now (borg then frees its locks), SIGKILL when the grace is over."""
+        self._signal(signal.SIGTERM)
+        threading.Thread(target=self._finish_off, daemon=True).start()
+
+    def _finish_off(self) -> None:
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=self._grace)
+        # Also what the leader left behind: it may hold the pipe that the agent reads.
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        try:
+            os.killpg(self.process.pid, number)
+        except ProcessLookupError:
+            return
+
+
+class _Pump(threading.Thread):
+    """Copies a pipe into a file; keeps reading when writing fails, else the child would block."""
+
+    def __init__(self, source: Optional[IO[bytes]], target: Sink) -> None:
+        super().__init__(daemon=True)
+        assert source is not None
+        self._source = source
+        self._target = target
+        self.problem: Optional[OSError] = None
+        self.start()
+
+    def run(self) -> None:
+        for chunk in iter(lambda: self._source.read(CHUNK), b""):
+            try:
+                if self.problem is None:
+                    self._target.write(chunk)
+            except OSError as error:
+                self.problem = error
+
+
+def _read_lines(stream: Optional[IO[bytes]], reader: LineReader) -> None:
+    assert stream is not None
+    for raw in stream:
+        # Borg writes a bare carriage return after some of its prompts and progress lines.
+        for line in raw.decode("utf-8", "replace").replace("\r", "\n").split("\n"):
+            if line.strip():
+                reader(line)
+
+
+def _whole(stream: IO[bytes]) -> str:
+    stream.seek(0)
+    return stream.read().decode("utf-8", "replace")
+
+
+def _tail(stream: IO[bytes]) -> str:
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(0, size - KEPT_OUTPUT))
+    return stream.read().decode("utf-8", "replace").strip()

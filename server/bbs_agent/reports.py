@@ -1,0 +1,93 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Final reports: kept on disk until the server has them (agent-protocol.md §5.4)."""
+
+import hashlib
+from typing import Any, Callable, Dict, Optional
+
+from .api import Api, ApiError
+from .cancel import AGENT_STOPPED
+from .files import read_json, remove, write_json
+from .logs import LOG
+from .timing import Timing
+
+Report = Dict[str, Any]
+# Waits, and says whether the agent should end.
+Wait = Callable[[float], bool]
+
+
+class Reports:
+    """Delivers one job's result at a time, also over a restart of the agent.
+
+    The journal names the running job; with a report in it, the job is done and the server does not
+    know yet. So a killed agent says at its next start what became of the job it left behind.
+    """
+
+    def __init__(self, api: Api, journal: str, key: str, timing: Timing, wait: Wait) -> None:
+        self._api = api
+        self._journal = journal
+        self._timing = timing
+        self._wait = wait
+        # A journal of another server or client must not be delivered to this one.
+        self._owner = hashlib.sha256((api.url + "\n" + key).encode("utf-8")).hexdigest()
+        self._pending: Optional[Report] = None
+
+    def begin(self, job_id: int) -> None:
+        """A job starts."""
+        self._write(job_id, None)
+
+    def finish(self, report: Report) -> None:
+        """A job is over: keep the report and try once to deliver it."""
+        self._pending = report
+        self._write(report["job_id"], report)
+        self._try()
+
+    def flush(self) -> bool:
+        """Try until the server has the report; False when the agent must end before that."""
+        attempt = 0
+        while self._pending is not None:
+            retries = self._timing.retries
+            seconds = retries[min(attempt, len(retries) - 1)]
+            LOG.warning("The report of job %s waits %g s for the server", self._pending["job_id"], seconds)
+            if self._wait(seconds):
+                return False
+            self._try()
+            attempt += 1
+        return True
+
+    def recover(self) -> None:
+        """At the start: take up what the last process could not finish."""
+        journal = read_json(self._journal)
+        if journal is None or journal.get("owner") != self._owner or "job_id" not in journal:
+            remove(self._journal)
+            return
+        report = journal.get("report")
+        if not isinstance(report, dict):
+            LOG.warning("Job %s was interrupted when the agent ended", journal["job_id"])
+            report = {
+                "job_id": journal["job_id"],
+                "result": "failed",
+                "error_log": AGENT_STOPPED + ": the agent ended while this job was running",
+            }
+        self.finish(report)
+
+    def send(self, report: Report) -> bool:
+        """Deliver any report once; True when there is no point in sending it again."""
+        try:
+            self._api.status(report)
+        except ApiError as error:
+            LOG.warning("Report of job %s: %s", report["job_id"], error)
+            return error.final
+        return True
+
+    def _try(self) -> None:
+        if self._pending is not None and self.send(self._pending):
+            self._pending = None
+            remove(self._journal)
+
+    def _write(self, job_id: int, report: Optional[Report]) -> None:
+        try:
+            write_json(self._journal, {"owner": self._owner, "job_id": job_id, "report": report})
+        except OSError as error:
+            LOG.warning("Cannot keep the journal: %s", error)

@@ -1,0 +1,53 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Running the borg command of a task, whoever hosts the repository."""
+
+from contextlib import contextmanager
+from typing import Dict, Iterator, List, Optional
+
+from ..borg import BorgOutput, command_of, described
+from ..host import Host
+from ..job import Job
+from ..logs import LOG
+from ..process import Finished
+from ..ssh import SshProblem
+
+CONNECTION_LOST = "Connection closed by remote host"
+
+
+@contextmanager
+def borg_environment(job: Job, host: Host) -> Iterator[Dict[str, str]]:
+    """Borg's environment for this task; with `remote_ssh_key` (§6.4) the key lives as long."""
+    env = host.borg_environment(job.task.get("env"))
+    key = job.task.get("remote_ssh_key")
+    if not key:
+        yield env
+        return
+    task_env = job.task.get("env") or {}
+    with host.ssh.remote_repository(str(key), str(task_env.get("BORG_RSH") or "")) as rsh:
+        env["BORG_RSH"] = rsh
+        yield env
+
+
+def run_borg(job: Job, host: Host, env: Dict[str, str], output: BorgOutput, cwd: Optional[str] = None) -> Finished:
+    """Run the task's command and feed `output`. Raises Cancelled, TaskError, OSError."""
+    command = command_of(job.task)
+    LOG.info("Job %s: %s", job.id, described(command))
+    done = job.runner().pipe(command, env, output.feed, cwd=cwd)
+    if CONNECTION_LOST in "".join(output.errors.kept) and not job.task.get("remote_ssh_key"):
+        _explain_lost_connection(host, output)
+    return done
+
+
+def _explain_lost_connection(host: Host, output: BorgOutput) -> None:
+    """Borg often misses what ssh said before it ended; ask ssh once more, it says what is wrong."""
+    try:
+        host.ssh.ping()
+    except SshProblem as problem:
+        output.errors.add(str(problem))
+
+
+def roots_of(text: Optional[str]) -> List[str]:
+    """The directories of a task: one per line, blanks dropped."""
+    return [line.strip() for line in (text or "").splitlines() if line.strip()]

@@ -1,0 +1,70 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Real borg over a real loopback sshd; only the HTTP server is a double."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "server"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from agent_lab import Installation, Repository, Sshd
+from fake_bbs import FakeBbs
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory):
+    server = Sshd(tmp_path_factory.mktemp("sshd"))
+    yield server
+    server.process.terminate()
+    server.process.wait()
+
+
+@pytest.fixture
+def bbs(sshd):
+    server = FakeBbs()
+    server.register_reply = sshd.coordinates()
+    server.ssh_key_reply = dict(sshd.coordinates(), ssh_private_key=sshd.private_key)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def prefix(tmp_path, monkeypatch):
+    """An installation's prefix, with a space to keep quoting honest; borg's files stay inside."""
+    place = tmp_path / "pre fix"
+    monkeypatch.setenv("BORG_BASE_DIR", str(tmp_path / "borg-base"))
+    return place
+
+
+@pytest.fixture
+def installation(prefix, bbs):
+    found = Installation(prefix, bbs)
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Something to back up: five files, one with an awkward name."""
+    place = tmp_path / "data"
+    (place / "deep").mkdir(parents=True)
+    for name in ("one.txt", "two.txt", "deep/three.txt", "deep/f\N{LATIN SMALL LETTER U WITH DIAERESIS}nf"):
+        (place / name).write_text("content of " + name)
+    (place / "random").write_bytes(os.urandom(100_000))
+    return place
+
+
+@pytest.fixture(scope="session")
+def template(sshd):
+    """A fresh repository to copy: making one costs most of a second."""
+    return Repository(sshd, "template")
+
+
+@pytest.fixture
+def repository(sshd, template, tmp_path, prefix):
+    return Repository(sshd, tmp_path.name, template)

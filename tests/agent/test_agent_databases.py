@@ -1,0 +1,216 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Database plugins: real servers where they are installed, else the programs' command lines."""
+
+import gzip
+import json
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from agent_databases import PASSWORD, mariadb, postgres, program
+from agent_lab import hook
+
+
+@contextmanager
+def open_directory():
+    """A directory that the database's user may enter; pytest's own are for their owner alone."""
+    with tempfile.TemporaryDirectory(prefix="bbs-test-") as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def pg():
+    if program("initdb") is None:
+        pytest.skip("PostgreSQL's server is not installed")
+    with open_directory() as directory, postgres(directory / "pg") as server:
+        port, sql = server
+        for database in ("shop", "news"):
+            sql("CREATE DATABASE {}".format(database))
+            sql("CREATE TABLE t (x text); INSERT INTO t VALUES ('row of {}')".format(database), database)
+        yield port, sql
+
+
+@pytest.fixture(scope="module")
+def maria():
+    if program("mariadbd") is None:
+        pytest.skip("MariaDB's server is not installed")
+    with open_directory() as directory, mariadb(directory / "maria") as server:
+        port, sql = server
+        for database in ("shop", "news"):
+            sql(
+                "CREATE DATABASE {0}; CREATE TABLE {0}.t (x text); INSERT INTO {0}.t VALUES ('row of {0}')".format(
+                    database
+                )
+            )
+        yield port, sql
+
+
+def config_for(port, dump_dir, **more):
+    return dict(
+        {
+            "host": "127.0.0.1",
+            "port": port,
+            "user": "backup",
+            "password": PASSWORD,
+            "dump_dir": str(dump_dir),
+        },
+        **more,
+    )
+
+
+def plugin_test(bbs, installation, slug, config):
+    bbs.tasks = [{"task": "plugin_test", "job_id": 8, "plugin": {"slug": slug, "config": config}}]
+    installation.start()
+    return bbs.wait_for_status(8)
+
+
+def dump_then_backup(bbs, installation, repository, dump_dir, slug, config):
+    """A backup of the dump directory alone; its report."""
+    entry = {"slug": slug, "config": config, "config_id": 12, "config_name": "Production"}
+    bbs.tasks = [dict(repository.backup(1, dump_dir), plugins=[entry])]
+    installation.start()
+    report = bbs.wait_for_status(1)
+    # The next poll comes after the clean-up.
+    count = len(bbs.bodies("tasks"))
+    bbs.wait(lambda: len(bbs.bodies("tasks")) > count)
+    return report
+
+
+def archived(repository, tmp_path, dump_dir, name):
+    """One dump, out of the archive and unpacked."""
+    target = tmp_path / "out"
+    target.mkdir(exist_ok=True)
+    path = str(dump_dir / name)[1:]
+    out = repository.extract("plan1-1", path)
+    return (gzip.decompress(out) if name.endswith(".gz") else out).decode()
+
+
+DATABASES = [("pg_dump", "pg"), ("mysql_dump", "maria")]
+
+
+@pytest.mark.parametrize("slug, server", DATABASES)
+def test_every_database_is_dumped_and_archived(request, slug, server, installation, bbs, repository, tmp_path):
+    port, _sql = request.getfixturevalue(server)
+    dumps = tmp_path / "dumps"
+    config = config_for(port, dumps)
+    # MariaDB's own database is not in the default excludes.
+    if server == "maria":
+        config["exclude_databases"] = "information_schema,performance_schema,sys,mysql"
+    report = dump_then_backup(bbs, installation, repository, dumps, slug, config)
+    assert report["result"] == "completed", report
+    assert report["databases_backed_up"] == {
+        "version": 2,
+        "groups": [
+            {
+                "config_id": 12,
+                "config_name": "Production",
+                "engine": slug,
+                "dump_dir": str(dumps),
+                "databases": ["news", "shop"],
+                "per_database": True,
+                "compress": True,
+            }
+        ],
+    }
+    assert "row of shop" in archived(repository, tmp_path, dumps, "shop.sql.gz")
+    assert list(dumps.iterdir()) == []
+    assert PASSWORD not in json.dumps(bbs.requests)
+
+
+@pytest.mark.parametrize("slug, server", DATABASES)
+def test_the_whole_server_in_one_uncompressed_file(request, slug, server, installation, bbs, repository, tmp_path):
+    port, _sql = request.getfixturevalue(server)
+    dumps = tmp_path / "dumps"
+    config = config_for(port, dumps, per_database=False, compress="0", cleanup_after=False)
+    report = dump_then_backup(bbs, installation, repository, dumps, slug, config)
+    assert report["result"] == "completed", report
+    assert report["databases_backed_up"]["groups"][0]["per_database"] is False
+    text = archived(repository, tmp_path, dumps, "all_databases.sql")
+    assert "row of shop" in text and "row of news" in text
+    assert (dumps / "all_databases.sql").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("slug, server", DATABASES)
+def test_a_test_lists_databases_and_a_wrong_password_is_told(request, slug, server, installation, bbs, tmp_path):
+    port, _sql = request.getfixturevalue(server)
+    report = plugin_test(bbs, installation, slug, config_for(port, tmp_path))
+    assert report["result"] == "completed" and "news" in report["output_log"], report
+    wrong = {"slug": slug, "config": config_for(port, tmp_path, password="wrong-password")}
+    bbs.tasks.append({"task": "plugin_test", "job_id": 9, "plugin": wrong})
+    report = bbs.wait_for_status(9)
+    assert report["result"] == "failed" and "exit code" in report["error_log"]
+    assert "wrong-password" not in report["error_log"]
+
+
+@pytest.mark.parametrize("slug, server", DATABASES)
+def test_a_database_that_is_not_there(request, slug, server, installation, bbs, repository, tmp_path):
+    port, _sql = request.getfixturevalue(server)
+    dumps = tmp_path / "dumps"
+    config = config_for(port, dumps, databases="shop, nothere")
+    report = dump_then_backup(bbs, installation, repository, dumps, slug, config)
+    assert (report["result"], report["had_warnings"]) == ("completed", True)
+    assert "nothere" in report["error_log"]
+    assert [path.name for path in dumps.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("slug", ["mysql_dump", "pg_dump"])
+def test_a_login_is_needed(installation, bbs, tmp_path, slug):
+    report = plugin_test(bbs, installation, slug, {"user": "backup"})
+    assert report["result"] == "failed" and "user and password" in report["error_log"]
+
+
+NOTE = 'printf "%s\\n" "$0 $*" >> {0}/arguments; for a in "$@"; do case $a in --*=/*) cat "${{a#*=}}" >> {0}/files;; esac; done\n'
+
+
+@pytest.fixture
+def tools(tmp_path, monkeypatch):
+    """A directory first in PATH; programs in it note their arguments and the files these name."""
+    place = tmp_path / "tools"
+    place.mkdir()
+    monkeypatch.setenv("PATH", "{}:{}".format(place, os.environ["PATH"]))
+
+    def make(name, script):
+        hook(place / name, NOTE.format(tmp_path) + script)
+
+    return make
+
+
+def test_mysql_gets_its_password_in_a_file(installation, bbs, repository, tools, tmp_path):
+    tools("mysql", "echo shop; echo information_schema\n")
+    tools("mysqldump", 'echo "dump of $*"\n')
+    dumps = tmp_path / "dumps"
+    report = dump_then_backup(bbs, installation, repository, dumps, "mysql_dump", config_for(3307, dumps))
+    assert report["result"] == "completed" and "had_warnings" not in report, report
+    assert archived(repository, tmp_path, dumps, "shop.sql.gz").rstrip().endswith("--events -- shop")
+    assert PASSWORD not in (tmp_path / "arguments").read_text()
+    options = (tmp_path / "files").read_text()
+    assert 'password="p"a\'s s\\\\w#rd"' in options and "port=3307" in options
+
+
+def test_mongo_gets_its_password_in_a_file(installation, bbs, repository, tools, tmp_path):
+    tools("mongosh", 'cat "$3" >> {}/files; echo \'["admin","shop"]\'\n'.format(tmp_path))
+    tools(
+        "mongodump",
+        'for a in "$@"; do case $a in --out=*) out=${a#*=};; --db=*) db=${a#*=};; esac; done\nmkdir -p "$out/$db"; echo bson > "$out/$db/t.bson.gz"\n',
+    )
+    dumps = tmp_path / "dumps"
+    report = dump_then_backup(bbs, installation, repository, dumps, "mongo_dump", config_for(27018, dumps))
+    assert report["result"] == "completed" and "had_warnings" not in report, report
+    assert report["databases_backed_up"]["groups"][0]["databases"] == ["shop"]
+    assert repository.extract("plan1-1", str(dumps / "shop" / "t.bson.gz")[1:]) == b"bson\n"
+    assert list(dumps.iterdir()) == []
+    arguments = (tmp_path / "arguments").read_text()
+    assert "--authenticationDatabase=admin" in arguments and "--gzip" in arguments
+    assert PASSWORD not in arguments and "p%22a%27s" not in arguments
+    assert "p%22a%27s" in (tmp_path / "files").read_text()
+
+
+def test_a_missing_program_is_named(installation, bbs, repository, tmp_path, monkeypatch):
+    monkeypatch.setattr("bbs_agent.plugins.mongo_dump.shutil.which", lambda _name: None)
+    report = plugin_test(bbs, installation, "mongo_dump", {})
+    assert report["result"] == "failed" and "neither mongosh nor mongo" in report["error_log"]
