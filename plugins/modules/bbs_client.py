@@ -1,0 +1,126 @@
+#!/usr/bin/python
+# Copyright (c) 2026 borgfleet.bbs contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: bbs_client
+short_description: Manage the clients of a Borg Backup Server
+version_added: 0.1.0
+description:
+  - Creates, renames and removes clients, which are the machines that a Borg Backup Server backs up.
+  - Returns the command that installs the agent on the machine and connects it to the server.
+author:
+  - borgfleet.bbs contributors (@borgfleet)
+extends_documentation_fragment:
+  - borgfleet.bbs.attributes
+  - borgfleet.bbs.connection
+options:
+  name:
+    description:
+      - Name of the client, usually the host's.
+    type: str
+    required: true
+  new_name:
+    description:
+      - A new name for the client O(name). Nothing happens when a client of this name exists and O(name)
+        does not.
+    type: str
+  state:
+    description:
+      - V(present) makes sure that the client exists.
+      - V(absent) removes it, with its plans and repositories and their archives.
+    type: str
+    choices: [present, absent]
+    default: present
+  force:
+    description:
+      - With O(state=absent), remove the client even if jobs of it wait or run.
+    type: bool
+    default: false
+  rotate_key:
+    description:
+      - Give the client a new agent key. The old one stops working at once. Always a change.
+      - Only the server of this collection can do this; upstream has it on its web pages only.
+    type: bool
+    default: false
+seealso:
+  - module: borgfleet.bbs.bbs_repository
+  - module: borgfleet.bbs.bbs_plan
+"""
+
+EXAMPLES = r"""
+---
+- name: Register every host of the play, without a connection to it
+  borgfleet.bbs.bbs_client:
+    url: https://backup.example.com
+    token_file: ~/.config/bbs/token
+    name: "{{ inventory_hostname }}"
+  register: client
+  no_log: true
+
+- name: Install the agent, unless it has registered already
+  ansible.builtin.shell: "{{ client.install_command }}"
+  when: client.status == "setup"
+  no_log: true
+
+- name: Remove a client and everything that it has backed up
+  borgfleet.bbs.bbs_client:
+    url: https://backup.example.com
+    token_file: ~/.config/bbs/token
+    name: decommissioned.example.com
+    state: absent
+"""
+
+RETURN = r"""
+---
+client:
+  description: The client as the server describes it, without its key. Null after it has been removed.
+  returned: success
+  type: dict
+  sample:
+    id: 7
+    name: web1.example.com
+    hostname: web1
+    status: online
+    agent_version: 2.91.1
+    borg_version: 1.4.0
+    last_heartbeat: "2026-11-23 10:15:00"
+id:
+  description: The client's id. Null in check mode when the client would be created.
+  returned: success
+  type: int
+  sample: 7
+status:
+  description: C(setup) until the agent has registered, then C(online) or C(offline).
+  returned: success
+  type: str
+  sample: setup
+api_key:
+  description:
+    - The agent's key, a secret. Use C(no_log) on the task that registers it.
+    - Null when the server does not tell it any more, since an agent has registered with it.
+  returned: success
+  type: str
+install_command:
+  description:
+    - A shell command that installs the agent on the client. It contains RV(api_key), so it is a secret as
+      well.
+    - Null when the server does not tell the key any more.
+  returned: success
+  type: str
+"""
+
+from ansible_collections.borgfleet.bbs.plugins.module_utils._run import run_module
+from ansible_collections.borgfleet.bbs.plugins.module_utils.clients import MODULE
+
+
+def main() -> None:
+    run_module(MODULE)
+
+
+if __name__ == "__main__":
+    main()

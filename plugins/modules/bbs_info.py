@@ -1,0 +1,131 @@
+#!/usr/bin/python
+# Copyright (c) 2026 borgfleet.bbs contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: bbs_info
+short_description: Read what a Borg Backup Server has
+version_added: 0.1.0
+description:
+  - Reads clients, repositories, plans, plugin configs, jobs, archives, the queue, storage and plugins.
+  - Never changes anything.
+author:
+  - borgfleet.bbs contributors (@borgfleet)
+extends_documentation_fragment:
+  - borgfleet.bbs.attributes.read_only
+  - borgfleet.bbs.connection
+options:
+  gather:
+    description:
+      - What to read. Each costs at least one request, and what belongs to clients one for each client.
+    type: list
+    elements: str
+    choices: [clients, repositories, plans, plugin_configs, jobs, archives, queue, storage, plugins]
+    default: [clients]
+  client:
+    description:
+      - Only this client and what belongs to it, by name or id. By default everything is read.
+    type: str
+  repository:
+    description:
+      - Only this repository and its archives, by name.
+    type: str
+  plan:
+    description:
+      - Only this plan and its jobs, by name.
+    type: str
+  status:
+    description:
+      - Only jobs of these statuses.
+    type: list
+    elements: str
+    choices: [queued, sent, running, completed, failed, cancelled]
+  limit:
+    description:
+      - At most how many jobs to return, up to 200. With O(plan) or O(status), they are chosen among the
+        latest 200 of each client.
+    type: int
+    default: 50
+seealso:
+  - module: borgfleet.bbs.bbs_client
+"""
+
+EXAMPLES = r"""
+---
+- name: See what a client has, and its last failures
+  borgfleet.bbs.bbs_info:
+    url: https://backup.example.com
+    token_file: ~/.config/bbs/token
+    gather: [repositories, plans, jobs]
+    client: "{{ inventory_hostname }}"
+    status: [failed]
+    limit: 5
+  register: backup
+
+- name: Stop when a host has no plan
+  ansible.builtin.assert:
+    that: backup.plans | length > 0
+"""
+
+RETURN = r"""
+---
+clients:
+  description: The clients, without their keys.
+  returned: when O(gather) contains V(clients)
+  type: list
+  elements: dict
+repositories:
+  description: The repositories, each with its C(client).
+  returned: when O(gather) contains V(repositories)
+  type: list
+  elements: dict
+plans:
+  description: The plans, each with its C(client).
+  returned: when O(gather) contains V(plans)
+  type: list
+  elements: dict
+plugin_configs:
+  description: The plugin configs with secrets masked, each with its C(client).
+  returned: when O(gather) contains V(plugin_configs)
+  type: list
+  elements: dict
+jobs:
+  description: The latest jobs, newest first, each with its C(client).
+  returned: when O(gather) contains V(jobs)
+  type: list
+  elements: dict
+archives:
+  description: The archives, newest first within each repository, each with its C(client) and C(repository).
+  returned: when O(gather) contains V(archives)
+  type: list
+  elements: dict
+queue:
+  description: The jobs of the whole server that wait or run, oldest first.
+  returned: when O(gather) contains V(queue)
+  type: list
+  elements: dict
+plugins:
+  description: The plugins that the server knows.
+  returned: when O(gather) contains V(plugins)
+  type: list
+  elements: dict
+storage:
+  description: Storage locations on the server as C(local), and third parties' SSH servers as C(remote_ssh).
+  returned: when O(gather) contains V(storage)
+  type: dict
+"""
+
+from ansible_collections.borgfleet.bbs.plugins.module_utils._run import run_module
+from ansible_collections.borgfleet.bbs.plugins.module_utils.info import MODULE
+
+
+def main() -> None:
+    run_module(MODULE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+#!/usr/bin/python
+# Copyright (c) 2026 borgfleet.bbs contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: bbs_plan
+short_description: Manage the backup plans of a client
+version_added: 0.1.0
+description:
+  - Creates, changes, pauses and removes plans on a Borg Backup Server. A plan says what is backed up, into
+    which repository, when, and how long archives are kept.
+  - A new plan runs by itself from then on, also on servers where creating one over the API leaves it
+    asleep.
+  - Options that are left out keep their value. New plans get the server's defaults for them.
+author:
+  - borgfleet.bbs contributors (@borgfleet)
+extends_documentation_fragment:
+  - borgfleet.bbs.attributes
+  - borgfleet.bbs.connection
+options:
+  client:
+    description:
+      - The client, by name. A number that is no client's name is taken as an id.
+    type: str
+    required: true
+  name:
+    description:
+      - Name of the plan, unique for the client.
+    type: str
+    required: true
+  new_name:
+    description:
+      - A new name for the plan O(name).
+    type: str
+  repository:
+    description:
+      - The repository of the same client that archives go into, by name or id. Needed to create a plan.
+    type: str
+  directories:
+    description:
+      - What is backed up, as absolute paths on the client. Needed to create a plan.
+    type: list
+    elements: str
+  excludes:
+    description:
+      - Patterns of what is left out, in borg's notation. Null or an empty list clears them.
+    type: list
+    elements: str
+  advanced_options:
+    description:
+      - More options for C(borg create). Null or an empty text clears them.
+    type: str
+  frequency:
+    description:
+      - How often the plan runs. V(manual) means only when it is triggered, for example by
+        M(borgfleet.bbs.bbs_job).
+    type: str
+    choices: [10min, 15min, 30min, hourly, daily, weekly, monthly, manual]
+  times:
+    description:
+      - At which times of the day a daily, weekly or monthly plan runs, as C(HH:MM) in the plan's
+        O(timezone).
+      - Quote them, since YAML takes C(12:30) for a number.
+    type: list
+    elements: str
+  day_of_week:
+    description:
+      - On which day a weekly plan runs, as C(sunday) to C(saturday), their first three letters, or C(0) to
+        C(6).
+      - The server of this collection takes several days; upstream takes one.
+    type: list
+    elements: str
+  day_of_month:
+    description:
+      - On which days a monthly plan runs, as C(1) to C(31) or C(last).
+    type: list
+    elements: str
+  timezone:
+    description:
+      - The time zone of O(times), such as V(Europe/Berlin). The server's default is UTC.
+    type: str
+  prune_minutes:
+    description:
+      - How many archives to keep that are the last of their minute. A negative number keeps all of them.
+    type: int
+  prune_hours:
+    description:
+      - The same for hours.
+    type: int
+  prune_days:
+    description:
+      - The same for days. The server's default is 7.
+    type: int
+  prune_weeks:
+    description:
+      - The same for weeks. The server's default is 4.
+    type: int
+  prune_months:
+    description:
+      - The same for months. The server's default is 6.
+    type: int
+  prune_years:
+    description:
+      - The same for years.
+    type: int
+  plugin_configs:
+    description:
+      - The plugin configs that the plan uses, by name, in the order in which they run. An empty list
+        detaches all.
+      - Where two plugins have configs of the same name, write C(plugin/name).
+    type: list
+    elements: str
+  state:
+    description:
+      - V(present) makes sure that the plan exists and follows its schedule.
+      - V(paused) makes sure that the plan exists and does not run by itself.
+      - V(absent) removes the plan. Its archives stay.
+    type: str
+    choices: [present, paused, absent]
+    default: present
+  update_unreadable:
+    description:
+      - Send options that the server does not read back on every run, which then always counts as a change.
+      - Otherwise such options are sent only when the plan is created or other parts of its schedule change,
+        and a warning names them. The server of this collection reads everything back. Upstream does not
+        tell the attached plugin configs, and its older releases neither time zone nor retention.
+    type: bool
+    default: false
+seealso:
+  - module: borgfleet.bbs.bbs_repository
+  - module: borgfleet.bbs.bbs_plugin_config
+  - module: borgfleet.bbs.bbs_job
+"""
+
+EXAMPLES = r"""
+---
+- name: Back up the usual places every night, with a database dump
+  borgfleet.bbs.bbs_plan:
+    url: https://backup.example.com
+    token_file: ~/.config/bbs/token
+    client: "{{ inventory_hostname }}"
+    name: nightly
+    repository: main
+    directories:
+      - /etc
+      - /home
+      - /srv
+    excludes:
+      - "*.tmp"
+    frequency: daily
+    times: ["02:30"]
+    timezone: Europe/Berlin
+    prune_days: 14
+    prune_weeks: 8
+    plugin_configs:
+      - production
+
+- name: Pause it during a migration
+  borgfleet.bbs.bbs_plan:
+    url: https://backup.example.com
+    token_file: ~/.config/bbs/token
+    client: "{{ inventory_hostname }}"
+    name: nightly
+    state: paused
+"""
+
+RETURN = r"""
+---
+plan:
+  description:
+    - The plan as the server describes it. Null after it has been removed.
+    - The server of this collection also tells C(timezone), C(paused), C(next_run) and C(plugins).
+  returned: success
+  type: dict
+  sample:
+    id: 9
+    name: nightly
+    repository_id: 3
+    repository_name: main
+    directories: "/etc\n/home\n/srv"
+    frequency: daily
+    times: "02:30"
+    timezone: Europe/Berlin
+    paused: false
+    next_run: "2026-11-24 01:30:00"
+id:
+  description: The plan's id. Null in check mode when it would be created.
+  returned: success
+  type: int
+  sample: 9
+"""
+
+from ansible_collections.borgfleet.bbs.plugins.module_utils._run import run_module
+from ansible_collections.borgfleet.bbs.plugins.module_utils.plans import MODULE
+
+
+def main() -> None:
+    run_module(MODULE)
+
+
+if __name__ == "__main__":
+    main()

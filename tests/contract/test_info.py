@@ -1,0 +1,69 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading what a server has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .harness import Harness
+from .upstream import Upstream
+
+
+@pytest.fixture
+def hosts(bbs: Harness, upstream: Upstream) -> Harness:
+    for client in ("web1", "web2"):
+        bbs.ok("bbs_client", name=client)
+        bbs.ok("bbs_repository", client=client, name="main")
+        bbs.ok("bbs_plan", client=client, name="daily", repository="main", directories=["/etc"])
+        for status in ("failed", "completed"):
+            upstream.add_job(upstream.clients[-1]["id"], upstream.plans[-1], status)
+    return bbs
+
+
+def test_clients(hosts: Harness) -> None:
+    result = hosts.ok("bbs_info")
+    assert not result["changed"]
+    assert [client["name"] for client in result["clients"]] == ["web1", "web2"]
+
+
+def test_no_keys(hosts: Harness) -> None:
+    number = hosts.ok("bbs_info")["clients"][0]["id"]
+    assert "k" * 64 not in str(hosts.ok("bbs_info", client=str(number)))
+
+
+def test_one_client(hosts: Harness) -> None:
+    result = hosts.ok("bbs_info", gather=["clients", "repositories", "plans"], client="web2")
+    assert [item["client"] for item in result["repositories"] + result["plans"]] == ["web2", "web2"]
+    assert hosts.ok("bbs_info", client="gone")["clients"] == []
+
+
+@pytest.mark.parametrize(
+    ("filters", "count"),
+    [
+        ({}, 4),
+        ({"status": ["failed"]}, 2),
+        ({"status": ["failed"], "client": "web1"}, 1),
+        ({"plan": "daily"}, 4),
+        ({"plan": "other"}, 0),
+        ({"limit": 3}, 3),
+    ],
+)
+def test_jobs(hosts: Harness, filters: dict[str, Any], count: int) -> None:
+    jobs = hosts.ok("bbs_info", gather=["jobs"], **filters)["jobs"]
+    assert len(jobs) == count
+    assert [job["id"] for job in jobs] == sorted((job["id"] for job in jobs), reverse=True)
+
+
+def test_server_wide_needs_no_clients(hosts: Harness, upstream: Upstream) -> None:
+    upstream.log.clear()
+    result = hosts.ok("bbs_info", gather=["queue", "storage"])
+    assert result["queue"] == [] and result["storage"]["local"]
+    assert [entry[1] for entry in upstream.log] == ["/queue", "/storage"]
+
+
+def test_limit(hosts: Harness) -> None:
+    assert "limit must be from 1 to 200" in hosts.fails("bbs_info", limit=0)

@@ -1,0 +1,123 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tokens: over the API of the bundled server, with its command, and the file that a token is kept in."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .harness import Harness
+
+
+@pytest.fixture
+def shell(server: Any, fleet: Harness, tmp_path: Path) -> dict[str, Any]:
+    """Options that use the server's own command, and commands that really run."""
+    config = tmp_path / "server.toml"
+    config.write_text(f'directory = "{server.settings.directory}"\n')
+
+    def run(argv: list[str]) -> tuple[int, str, str]:
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    fleet.commands = run
+    program = "import sys; sys.argv[0] = 'bbs-token'; from bbs_server.token_cli import main; main()"
+    command = [sys.executable, "-c", program]
+    return {"url": ..., "token": ..., "command": command, "server_config": str(config)}
+
+
+def test_returned_once(fleet: Harness) -> None:
+    first = fleet.ok("bbs_token", name="deploy")
+    assert first["token"].startswith("bbs_tok_")
+    again = fleet.ok("bbs_token", name="deploy")
+    assert not again["changed"] and again["token"] is None
+    assert fleet.ok("bbs_info", token=first["token"])["clients"] == []
+
+
+def test_dest(fleet: Harness, tmp_path: Path) -> None:
+    dest = tmp_path / "token"
+    made = fleet.ok("bbs_token", name="deploy", dest=str(dest))
+    assert made["token"] is None, "once written to a file it need not be anywhere else"
+    assert stat.S_IMODE(dest.stat().st_mode) == 0o600
+    assert fleet.ok("bbs_info", token=..., token_file=str(dest))["clients"] == []
+    assert not fleet.ok("bbs_token", name="deploy", dest=str(dest))["changed"]
+    assert list(tmp_path.glob(".bbs-token-*")) == []
+
+
+def test_lost_file(fleet: Harness, tmp_path: Path) -> None:
+    dest = tmp_path / "token"
+    fleet.ok("bbs_token", name="deploy")
+    message = fleet.fails("bbs_token", name="deploy", dest=str(dest))
+    assert "the server never repeats a token: set rotate to true" in message
+    assert fleet.ok("bbs_token", name="deploy", dest=str(dest), rotate=True)["changed"]
+    assert dest.read_text().startswith("bbs_tok_")
+
+
+def test_rotate(fleet: Harness) -> None:
+    first = fleet.ok("bbs_token", name="deploy", scope="read", expires_at="2090-01-31T00:00:00Z")["token"]
+    predicted = fleet.ok("bbs_token", check=True, name="deploy", rotate=True)
+    second = fleet.ok("bbs_token", name="deploy", rotate=True)
+    assert predicted["changed"] and predicted["diff"] == second["diff"]
+    assert second["token"] not in (None, first)
+    assert "refuses the token" in fleet.fails("bbs_info", token=first)
+    kept = fleet.ok("bbs_token", name="deploy", scope="read", expires_at="2090-01-31 00:00:00")
+    assert not kept["changed"], "a new token keeps the rights of the old one"
+
+
+def test_create_only(fleet: Harness) -> None:
+    fleet.ok("bbs_token", name="deploy", scope="read")
+    message = fleet.fails("bbs_token", name="deploy", scope="admin")
+    assert "scope of an existing token cannot be changed" in message
+    assert fleet.ok("bbs_token", name="deploy", scope="admin", rotate=True)["changed"]
+
+
+def test_absent_removes_the_file(fleet: Harness, tmp_path: Path) -> None:
+    dest = tmp_path / "token"
+    fleet.ok("bbs_token", name="deploy", dest=str(dest))
+    assert fleet.ok("bbs_token", check=True, name="deploy", dest=str(dest), state="absent")["changed"]
+    assert dest.exists()
+    assert fleet.ok("bbs_token", name="deploy", dest=str(dest), state="absent")["changed"]
+    assert not dest.exists()
+
+
+def test_unwritable(fleet: Harness, tmp_path: Path) -> None:
+    message = fleet.fails("bbs_token", name="deploy", dest=str(tmp_path / "gone" / "token"))
+    assert message.startswith("Cannot write ")
+    assert fleet.ok("bbs_token", name="deploy")["changed"], "no token was made in vain"
+
+
+def test_token_cannot_replace_itself(fleet: Harness) -> None:
+    assert "cannot replace itself" in fleet.fails("bbs_token", name="tests", rotate=True)
+
+
+def test_command(fleet: Harness, shell: dict[str, Any], tmp_path: Path) -> None:
+    """The first token of a server: made on its host, used over the API."""
+    dest = tmp_path / "token"
+    assert fleet.ok("bbs_token", check=True, name="first", dest=str(dest), **shell)["changed"]
+    assert not dest.exists()
+    for expected in (True, False):
+        assert fleet.ok("bbs_token", name="first", dest=str(dest), **shell)["changed"] is expected
+    assert fleet.ok("bbs_info", token=..., token_file=str(dest))["clients"] == []
+    rotated = fleet.ok("bbs_token", name="first", rotate=True, scope="read", **shell)
+    assert rotated["changed"] and rotated["token"].startswith("bbs_tok_")
+    for expected in (True, False):
+        assert fleet.ok("bbs_token", name="first", state="absent", **shell)["changed"] is expected
+
+
+def test_command_fails(fleet: Harness, shell: dict[str, Any]) -> None:
+    message = fleet.fails("bbs_token", name="x", **{**shell, "server_config": "/nowhere/server.toml"})
+    assert "list failed: " in message
+    fleet.commands = lambda argv: (127, "", "not found")
+    message = fleet.fails("bbs_token", name="x", url=..., token=...)
+    assert message.startswith("There is no command bbs-token on this host.")
+
+
+def test_command_cannot_set_an_expiry(fleet: Harness, shell: dict[str, Any]) -> None:
+    message = fleet.fails("bbs_token", name="x", expires_at="2090-01-01", **shell)
+    assert "expires_at needs url and token" in message
