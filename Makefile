@@ -22,6 +22,8 @@ clean: ## stop what quickstart started and remove all that was made here
 	@rm -rf .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache server/build server/*.egg-info tests/output
 
 VENV := .venv
+# Two at a time, whole files: a file's tests share servers that are dear to start.
+PYTEST ?= -n 2 --dist loadfile
 STAMP := $(VENV)/.test-requirements
 
 # One virtual environment for the quickstart and for work on the project; the stamp tells what it holds.
@@ -43,8 +45,8 @@ lint: $(STAMP) ## check style, types and shell scripts
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@cd server && ../$(VENV)/bin/mypy -p bbs_server -p bbs_agent
+	@tests/lint-collection.sh $(VENV)/bin
 	@$(VENV)/bin/shellcheck $$(git ls-files '*.sh') .ci/run
-	@$(VENV)/bin/ansible-lint --offline --profile production roles docs/examples
 
 .PHONY: format
 format: $(STAMP) ## put the source into its standard form

@@ -5,6 +5,8 @@ set -euo pipefail
 missing=()
 [ -x /usr/bin/borg ] || missing+=(borgbackup)
 [ -x /usr/sbin/sshd ] || missing+=(openssh-server)
+[ -x /usr/sbin/mariadbd ] || missing+=(mariadb-server)
+compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
 [ ${#missing[@]} = 0 ] && exit 0
 
 echo "Installing ${missing[*]}"

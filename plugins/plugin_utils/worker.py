@@ -32,7 +32,7 @@ from ansible_collections.borgfleet.bbs.plugins.module_utils._run import (
 display = Display()
 
 
-class WorkerAction(ActionBase):  # type: ignore[misc]
+class WorkerAction(ActionBase):
     """An action plugin that does what a module does; subclasses say which."""
 
     module: Module

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -89,14 +90,15 @@ class Server:
             worker.round_once(self.run)
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    values = {"directory": str(tmp_path / "server"), "server_host": "bbs.example", "ssh_user": "bbs", "ssh_port": 2222}
+def make_settings(folder: Path) -> Settings:
+    values = {"directory": str(folder / "server"), "server_host": "bbs.example", "ssh_user": "bbs", "ssh_port": 2222}
     return Settings.from_values(values | {"server_url": "https://bbs.example", "ssh_host_key_files": []})
 
 
-@pytest.fixture
-def server(settings: Settings) -> Iterator[Server]:
+@contextmanager
+def make_server(folder: Path) -> Iterator[Server]:
+    """A server of its own, also for tests that need one for longer than a function."""
+    settings = make_settings(folder)
     initialise(settings)
     clock = Clock()
     run = Runtime.open(settings, clock=clock)
@@ -104,6 +106,17 @@ def server(settings: Settings) -> Iterator[Server]:
     made.token = made.mint("tests")
     yield made
     run.database.close()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return make_settings(tmp_path)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with make_server(tmp_path) as made:
+        yield made
 
 
 @pytest.fixture

@@ -1,0 +1,220 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What happened between two recorded lines: lines that were left out, and state that upstream reached by SQL.
+
+Nothing is guessed: each rule follows from what the next recorded answer shows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bbs_server.models import Job
+from bbs_server.runtime import EXTENSION
+from bbs_server.scheduling import states
+
+from .catalogue import KINDS, Ref, caller, collection, refs
+from .recordings import Exchange
+from .world import World
+
+COMPLETE_LISTS = ("clients", "repositories", "plans", "plugin_configs")
+"""Lists that show all there is, so that what stands in them and what does not tells of creations and deletions."""
+
+NOUNS = {
+    "clients": "Client",
+    "repositories": "Repository",
+    "plans": "Plan",
+    "plugin_configs": "Plugin configuration",
+}
+"""How upstream calls an object it does not find."""
+
+ENDED = (states.COMPLETED, states.FAILED, states.CANCELLED)
+WINDOW_SECONDS = 301
+
+SEEDED = range(8, 268)
+"""The jobs that were put into upstream's database (the note says 260); they cycle through six kinds."""
+SEED_START = datetime(2026, 3, 30, 2, 0, tzinfo=UTC)
+SEED_STATES = {11: "sent", 0: "running", 1: "completed", 2: "failed", 3: "cancelled"}
+
+NO_SLOTS = ("tasks: in maintenance mode", "tasks: no free queue slot")
+"""Polls while nothing was let through."""
+
+
+def catch_up(world: World, exchange: Exchange) -> None:
+    """Bring our server to the state in which upstream answered this line."""
+    if "seeded by SQL" in exchange.note and Ref("jobs", SEEDED[-1]) not in world.ids:
+        _seed_jobs(world)
+    _failed_attempts(world, exchange)
+    if exchange.answer is None:
+        return
+    _deleted_before(world, exchange)
+    if exchange.worked:
+        _objects_in_lists(world, exchange)
+        _jobs_as_shown(world, exchange)
+        _free_for(world, exchange)
+        _stalled(world, exchange)
+
+
+@contextmanager
+def surroundings(world: World, exchange: Exchange) -> Iterator[None]:
+    """Settings that were different for this line only."""
+    app, run = world.server.app, world.server.run
+    if exchange.name in NO_SLOTS:
+        app.extensions[EXTENSION] = dataclasses.replace(run, settings=dataclasses.replace(run.settings, max_queue=0))
+    try:
+        yield
+    finally:
+        app.extensions[EXTENSION] = run
+
+
+def undo(world: World, exchange: Exchange, answer: Any) -> None:
+    """Take back what our server did and upstream refused."""
+    if not isinstance(answer, dict) or exchange.method != "POST":
+        return
+    if "job_id" in answer:
+        world.end_jobs(Job.id == answer["job_id"], states.CANCELLED)
+    elif "id" in answer:
+        path = f"{world.path(exchange.path).removeprefix('/api/v1')}/{answer['id']}"
+        assert world.server.call("DELETE", path).status_code < 300
+
+
+def _failed_attempts(world: World, exchange: Exchange) -> None:
+    """Attempts with bad credentials that were left out are made, so that the limit is reached at the same one."""
+    attempt = re.search(r"bad (?:token|key) attempt (\d+)", exchange.name)
+    if attempt is None:
+        if exchange.name in ("rate limit: good token after the window", "rate limit: reset check bad 1"):
+            world.server.clock.forward(seconds=WINDOW_SECONDS)
+        return
+    number = int(attempt[1])
+    if number == 1:
+        world.server.clock.forward(seconds=WINDOW_SECONDS)
+        world.attempts = 0
+    for _ in range(number - 1 - world.attempts):
+        world.server.http.get(exchange.path, headers={"Authorization": "Bearer bad"})
+    world.attempts = number
+
+
+def _deleted_before(world: World, exchange: Exchange) -> None:
+    """Upstream does not know an object that stands at the very place the path names: it was deleted before."""
+    named = refs(exchange.path)
+    if exchange.status != 404 or not named or collection(exchange.path) or not _by_administrator(exchange):
+        return
+    last, first = named[-1], named[0]
+    missed = re.match(f"{NOUNS.get(last.kind)} not found(?! or)", exchange.answer.get("error", ""))
+    if missed and last in world.ids and (last == first or world.catalogue.client_of(last) == first.id):
+        world.remove(last)
+
+
+def _objects_in_lists(world: World, exchange: Exchange) -> None:
+    if exchange.method != "GET" or not _by_administrator(exchange):
+        return
+    for key in COMPLETE_LISTS:
+        listed = exchange.answer.get(key)
+        if isinstance(listed, list):
+            _complete(world, KINDS[key], exchange, {Ref(KINDS[key], item["id"]) for item in listed})
+
+
+def _complete(world: World, kind: str, exchange: Exchange, listed: set[Ref]) -> None:
+    named = refs(exchange.path)
+    for ref in sorted(listed):
+        if ref not in world.refused and ref not in world.gone:
+            world.ours(ref)
+    for ref in [ref for ref in world.ids if ref.kind == kind and ref not in listed]:
+        if not named or world.catalogue.client_of(ref) == named[0].id:
+            world.remove(ref)
+
+
+def _jobs_as_shown(world: World, exchange: Exchange) -> None:
+    """Jobs that upstream shows as ended, or that are missing from its queue, were ended by lines left out."""
+    answer = exchange.answer
+    shown = [*answer.get("jobs", []), *([answer] if "task_type" in answer and "id" in answer else [])]
+    for job in shown:
+        if job["status"] in ENDED and Ref("jobs", job["id"]) in world.ids:
+            world.end_jobs(Job.id == world.ids[Ref("jobs", job["id"])], job["status"])
+    if exchange.path == "/api/v1/queue" and "queue" in answer:
+        waiting = [world.ids[ref] for job in answer["queue"] if (ref := Ref("jobs", job["id"])) in world.ids]
+        world.end_jobs(Job.id.not_in(waiting))
+
+
+def _free_for(world: World, exchange: Exchange) -> None:
+    """What upstream accepted needed a state that lines left out had led to."""
+    named = refs(exchange.path)
+    last = exchange.path.rsplit("/", 1)[-1]
+    if last == "trigger":
+        world.end_jobs((Job.plan == world.ours(named[-1])) & (Job.task_type == "backup"))
+    elif last == "retry":
+        world.end_jobs(Job.id == world.ours(named[-1]), states.FAILED)
+    elif named and named[-1].kind == "repositories" and exchange.method in ("PUT", "DELETE"):
+        world.end_jobs(Job.repository == world.ours(named[-1]))
+    elif last in ("progress", "status") and caller(exchange):
+        _reported(world, exchange)
+    elif last == "tasks" and caller(exchange):
+        _delivered(world, exchange)
+
+
+def _reported(world: World, exchange: Exchange) -> None:
+    ref = Ref("jobs", int(exchange.body["job_id"]))
+    ended = exchange.answer.get("already_terminal") or exchange.answer.get("cancel")
+    if not ended and exchange.name != "progress: after completed":
+        world.activate(ref)
+
+
+def _delivered(world: World, exchange: Exchange) -> None:
+    """Exactly the recorded tasks can be delivered: others had ended, and their repositories were free."""
+    refs_of_tasks = [Ref("jobs", task["job_id"]) for task in exchange.answer["tasks"]]
+    wanted = [world.ours(ref) for ref in refs_of_tasks]
+    if exchange.name in NO_SLOTS:
+        return
+    client = world.ours(Ref("clients", caller(exchange) or 1))
+    waiting = Job.status.in_((states.QUEUED, states.SENT))
+    world.end_jobs((Job.client == client) & waiting & Job.id.not_in(wanted))
+    if wanted:
+        world.end_jobs((Job.client == client) & (Job.status == states.RUNNING))
+
+
+def _stalled(world: World, exchange: Exchange) -> None:
+    spans = {"stalled 11 min": timedelta(minutes=11), "stalled 3 h": timedelta(hours=3)}
+    for words, span in spans.items():
+        if words in exchange.name:
+            with world.server.run.database.connection_context():
+                Job.update(last_progress_at=world.server.clock() - span).where(Job.status == states.RUNNING).execute()
+
+
+def _seed_jobs(world: World) -> None:
+    """The rows of the note, as the recorded answers show them; jobs that were active before have ended."""
+    world.end_jobs(Job.status.in_(states.ACTIVE))
+    plan, client = world.ours(Ref("plans", 1)), world.ours(Ref("clients", 1))
+    repository = world.ours(Ref("repositories", 1))
+    for number in SEEDED:
+        queued = SEED_START + timedelta(minutes=number - SEEDED[0] + 1)
+        status = SEED_STATES.get(number % 12, "completed")
+        ended = status in ENDED
+        with world.server.run.database.connection_context():
+            job = Job.create(
+                client=client, plan=plan, repository=repository, task_type="backup", status=status,
+                files_total=15000, files_processed=15000, bytes_total=5 * 2**30, bytes_processed=5 * 2**30,
+                duration_seconds=342 if ended else None, queued_at=queued, started_at=queued + timedelta(seconds=5),
+                completed_at=queued + timedelta(seconds=347) if ended else None,
+                error_log="Connection closed by remote host" if status == "failed" else None,
+            )  # fmt: skip
+        world.ids[Ref("jobs", number)] = job.id
+
+
+def created(exchange: Exchange) -> Iterator[tuple[str, Ref]]:
+    """The objects an answer brings, by the key of their id."""
+    kind = collection(exchange.path)
+    if exchange.status == 201 and kind and "id" in exchange.answer:
+        yield "id", Ref(kind, exchange.answer["id"])
+    for key, other in (("job_id", "jobs"), ("archive_id", "archives")):
+        if exchange.answer.get(key):
+            yield key, Ref(other, exchange.answer[key])
+
+
+def _by_administrator(exchange: Exchange) -> bool:
+    return exchange.headers.get("Authorization") == "Bearer TOKEN"
