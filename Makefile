@@ -48,6 +48,10 @@ lint: $(STAMP) ## check style, types and shell scripts
 	@tests/lint-collection.sh $(VENV)/bin
 	@$(VENV)/bin/shellcheck $$(git ls-files '*.sh') .ci/run
 
+.PHONY: openapi
+openapi: $(STAMP) ## write docs/openapi.json
+	@$(VENV)/bin/python -m bbs_server.openapi > docs/openapi.json
+
 .PHONY: format
 format: $(STAMP) ## put the source into its standard form
 	@$(VENV)/bin/ruff check --fix .

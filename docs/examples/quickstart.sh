@@ -15,6 +15,11 @@ config=$QUICKSTART_DIRECTORY/server/bbs-server.toml
 tmp=''
 trap '[ -z "$tmp" ] || rm -rf "$tmp"' EXIT
 
+# The locale and the user's own Ansible settings must not change what is shown, and nothing is kept in the user's home.
+export LC_ALL=C.UTF-8 ANSIBLE_CONFIG=$checkout/docs/examples/ansible.cfg
+export ANSIBLE_HOME=$QUICKSTART_DIRECTORY/ansible ANSIBLE_REMOTE_TEMP=$QUICKSTART_DIRECTORY/ansible/tmp
+export ANSIBLE_COLLECTIONS_PATH=$QUICKSTART_DIRECTORY/collections
+
 die() {
   printf '\nquickstart: %s\n' "$*" >&2
   exit 1
@@ -61,10 +66,7 @@ become_arguments() {
 }
 
 playbook() {
-  # The locale and what the user's own Ansible settings say must not change what is shown.
-  LC_ALL=C.UTF-8 ANSIBLE_CONFIG=$checkout/docs/examples/ansible.cfg \
-    ANSIBLE_HOME=$QUICKSTART_DIRECTORY/ansible ANSIBLE_COLLECTIONS_PATH=$QUICKSTART_DIRECTORY/collections \
-    "$bin/ansible-playbook" "$@" \
+  "$bin/ansible-playbook" "$@" \
     -e "quickstart_directory=$QUICKSTART_DIRECTORY" -e "quickstart_virtualenv=$QUICKSTART_VIRTUALENV" \
     -e "quickstart_port=$QUICKSTART_PORT" -e "quickstart_ssh_port=$QUICKSTART_SSH_PORT" \
     -e "{\"quickstart_backup\": [\"$checkout/README.md\", \"$checkout/docs\", \"$checkout/server\", \"$QUICKSTART_DIRECTORY/data\"]}"

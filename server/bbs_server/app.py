@@ -11,7 +11,7 @@ from flask import Flask
 from flask_smorest import Api
 
 from bbs_server import __version__, agent_api, api, errors
-from bbs_server.api import http, server
+from bbs_server.api import documentation, http, server
 from bbs_server.runtime import EXTENSION, Runtime
 from bbs_server.settings import Settings
 
@@ -46,6 +46,7 @@ def build(run: Runtime) -> Flask:
     api.register(smorest)
     agent_api.register(smorest)
     server.register_liveness(app)
+    documentation.register(app)
     _connect_per_request(app, run)
     return app
 

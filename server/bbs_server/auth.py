@@ -14,13 +14,20 @@ from typing import Any, NoReturn, TypeVar
 
 from flask import g, request
 
+from bbs_server import dry_run
 from bbs_server.errors import Forbidden, TooManyFailures, Unauthorized
 from bbs_server.models import Client, FailedLogin, Token, User
-from bbs_server.runtime import Runtime, runtime
+from bbs_server.runtime import REHEARSAL, Runtime, runtime
 from bbs_server.secrets import fingerprint
 
-SCOPES = ("read", "provision", "admin")
-"""Scopes of API tokens; each includes those before it."""
+LADDER = ("read", "provision", "admin")
+"""Scopes of API tokens of which each includes those before it."""
+
+METRICS = "metrics"
+"""Opens the metrics and nothing else; every other scope opens them too."""
+
+SCOPES = (*LADDER, METRICS)
+"""All scopes of API tokens."""
 
 MAXIMUM_FAILURES = 20
 WINDOW = timedelta(seconds=300)
@@ -45,7 +52,9 @@ class Principal:
 
     def has(self, scope: str) -> bool:
         """Whether the token's scope includes this one."""
-        return SCOPES.index(scope) <= SCOPES.index(self.token.scope)
+        if METRICS in (scope, self.token.scope):
+            return scope == METRICS
+        return LADDER.index(scope) <= LADDER.index(self.token.scope)
 
     @property
     def may_see_agent_keys(self) -> bool:
@@ -81,9 +90,13 @@ def requires(scope: str, *, any_user: bool = False) -> Callable[[View], View]:
                 raise Forbidden(
                     f"This needs a token with the scope {scope!r}; this one has {g.principal.token.scope!r}."
                 )
+            if dry_run.asked() and REHEARSAL not in g:
+                return dry_run.rehearse(view, kwargs)
             return view(*args, **kwargs)
 
-        guarded.required_scope = scope  # type: ignore[attr-defined]  # read by the test that every route has one
+        # Both are read by the OpenAPI document, and by the test that every route has a scope.
+        guarded.required_scope = scope  # type: ignore[attr-defined]
+        guarded.any_user = any_user  # type: ignore[attr-defined]
         return guarded  # type: ignore[return-value]  # functools.wraps keeps the view's signature
 
     return decorate

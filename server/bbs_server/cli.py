@@ -23,6 +23,7 @@ from bbs_server.borg.sshd import SshdError
 from bbs_server.errors import ApiError
 from bbs_server.initialise import initialise
 from bbs_server.models import Client, Repository
+from bbs_server.pid_file import AlreadyRunning
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import worker
 from bbs_server.secrets import SecretError
@@ -40,6 +41,7 @@ EXPECTED = (
     SshdError,
     BorgError,
     ServiceError,
+    AlreadyRunning,
     AddressError,
     ApiError,
     db.DatabaseError,

@@ -60,6 +60,12 @@ class Conflict(ApiError):
     status = 409
 
 
+class Unprocessable(ApiError):
+    """The request is well-formed, but what it asks for cannot be (newer endpoints, admin-api.md §9)."""
+
+    status = 422
+
+
 class TooManyFailures(ApiError):
     """Too many failed authentications from one address."""
 

@@ -59,6 +59,7 @@ def _directories(settings: Settings) -> list[Path]:
         settings.run_directory,
         settings.log_directory,
         settings.ssh_directory,
+        settings.ssh_directory / "known_hosts",
         settings.borg_directory,
     ]
 

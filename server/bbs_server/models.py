@@ -143,6 +143,7 @@ class RemoteSshConfig(Table):
     disk_used_bytes = BigIntegerField(null=True)
     disk_free_bytes = BigIntegerField(null=True)
     disk_checked_at = UtcField(null=True)
+    disk_check_error = TextField(null=True)
     created_at = UtcField()
 
     class Meta:
@@ -367,6 +368,35 @@ class Archive(Table):
         indexes = ((("repository", "name"), True),)
 
 
+class S3Credentials(Table):
+    """The server's own S3 storage, at most one; plugin configs may name another."""
+
+    endpoint = CharField(500)
+    region = CharField(NAME_LENGTH)
+    bucket = CharField(NAME_LENGTH)
+    path_prefix = CharField(500)
+    sealed_access_key = TextField(null=True)
+    sealed_secret_key = TextField(null=True)
+
+    class Meta:
+        table_name = "s3_credentials"
+
+
+class S3Link(Table):
+    """The S3 storage a repository is copied to."""
+
+    repository_id: int
+    plugin_config_id: int
+
+    repository = ForeignKeyField(Repository, unique=True, on_delete="CASCADE", backref="s3_links")
+    plugin_config = ForeignKeyField(PluginConfig, on_delete="CASCADE", backref="s3_links")
+    enabled = BooleanField()
+    last_sync_at = UtcField(null=True)
+
+    class Meta:
+        table_name = "s3_links"
+
+
 class AuditEntry(Table):
     """Who did what to which object, and from where."""
 
@@ -386,5 +416,5 @@ class AuditEntry(Table):
 
 TABLES: tuple[type[Model], ...] = (
     Setting, User, Token, FailedLogin, StorageLocation, RemoteSshConfig, Client, Repository, Plan,
-    PluginConfig, PlanPlugin, Job, JobLog, Archive, AuditEntry,
+    PluginConfig, PlanPlugin, Job, JobLog, Archive, S3Credentials, S3Link, AuditEntry,
 )  # fmt: skip

@@ -8,19 +8,20 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import peewee
-from flask import current_app
+from flask import current_app, g
 
 from bbs_server import db
 from bbs_server.borg.command import Borg
 from bbs_server.clock import Clock, system_clock
-from bbs_server.secrets import Keyring
+from bbs_server.secrets import Keyring, NotingKeyring
 from bbs_server.settings import Settings
 
 EXTENSION = "bbs_runtime"
+REHEARSAL = "bbs_rehearsal"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Runtime:
     borg: Borg
     clock: Clock = system_clock
     token_bytes: Callable[[int], bytes] = secrets.token_bytes
+    rehearsing: bool = False
 
     @classmethod
     def open(cls, settings: Settings, **replaced: Any) -> Self:
@@ -49,6 +51,15 @@ class Runtime:
             **replaced,
         )
 
+    def rehearsal(self) -> Self:
+        """The same surroundings, for something that is not to happen."""
+        return replace(self, rehearsing=True, keyring=NotingKeyring(self.keyring))
+
+    def act(self, effect: Callable[..., Any], *arguments: Any, **options: Any) -> None:
+        """Do something outside the database: files, keys, borg. A rehearsal (``dry_run``) leaves it out."""
+        if not self.rehearsing:
+            effect(*arguments, **options)
+
     def writing(self) -> AbstractContextManager[Any]:
         """A transaction that will write.
 
@@ -61,6 +72,6 @@ class Runtime:
 
 
 def runtime() -> Runtime:
-    """The runtime of the current application."""
+    """The runtime of the current application; in a dry run one that only rehearses."""
     found: Runtime = current_app.extensions[EXTENSION]
-    return found
+    return g.get(REHEARSAL) or found

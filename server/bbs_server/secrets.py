@@ -9,6 +9,7 @@ import base64
 import hashlib
 import os
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -90,6 +91,30 @@ class Keyring:
             return cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _place(table, column, row)).decode()
         except (KeyError, ValueError, InvalidTag) as error:
             raise SecretError(f"The secret in {table}.{column}, row {row}, does not decrypt.") from error
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A secret that was sealed, and the place it was sealed for."""
+
+    text: str
+    table: str
+    column: str
+    row: int
+
+
+class NotingKeyring(Keyring):
+    """A keyring that notes what it seals, for a dry run to compare with what is stored."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._ciphers = keyring._ciphers
+        self._sealing = keyring._sealing
+        self.noted: list[Sealed] = []
+
+    def seal(self, text: str, *, table: str, column: str, row: int) -> str:
+        """Encrypt, and note the secret."""
+        self.noted.append(Sealed(text, table, column, row))
+        return super().seal(text, table=table, column=column, row=row)
 
 
 def fingerprint(token: str) -> str:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -13,12 +12,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bbs_server.borg import sshd
+from bbs_server.pid_file import PidFile
 from bbs_server.settings import Settings
 from bbs_server.web import check_address
 
@@ -33,17 +31,14 @@ class ServiceError(Exception):
 
 @dataclass(frozen=True)
 class Service:
-    """The processes of one server, found again by a pid file that its supervisor holds locked.
-
-    The lock, not the number, tells whether it runs: a number may have been given to another process.
-    """
+    """The processes of one server, found again by the pid file that its supervisor holds."""
 
     settings: Settings
     settings_file: Path
 
     @property
-    def _pid_file(self) -> Path:
-        return self.settings.run_directory / "bbs-server.pid"
+    def _pid_file(self) -> PidFile:
+        return PidFile(self.settings.run_directory / "bbs-server.pid", "The server")
 
     @property
     def log_file(self) -> Path:
@@ -52,25 +47,16 @@ class Service:
 
     def pid(self) -> int | None:
         """The supervisor's process id, None when none runs."""
-        try:
-            with self._pid_file.open("r+", encoding="ascii") as handle:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    text = handle.read().strip()
-                    return int(text) if text else None
-        except FileNotFoundError:
-            pass
-        return None
+        return self._pid_file.pid()
 
     def run(self) -> int:
         """Run all processes in the foreground; when one ends, all end.
 
         :return: the exit code of the one that ended first; 0 after a signal.
-        :raises ServiceError: it runs already.
+        :raises AlreadyRunning: it runs already.
         :raises AddressError: a port is taken.
         """
-        with self._holding_pid_file():
+        with self._pid_file.holding():
             check_address(self.settings.listen_address, self.settings.listen_port)
             children = {name: subprocess.Popen(command) for name, command in self._commands().items()}
             stopped: list[int] = []
@@ -132,19 +118,6 @@ class Service:
             check_address(self.settings.listen_address, self.settings.ssh_port)
             commands["sshd"] = sshd.command(self.settings)
         return commands
-
-    @contextmanager
-    def _holding_pid_file(self) -> Iterator[None]:
-        with self._pid_file.open("a+", encoding="ascii") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ServiceError(f"The server of {self.settings.directory} runs already.") from error
-            handle.truncate(0)
-            handle.write(f"{os.getpid()}\n")
-            handle.flush()
-            yield
-            handle.truncate(0)
 
     def _answers(self) -> bool:
         try:

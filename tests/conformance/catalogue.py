@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -48,7 +49,7 @@ def refs(path: str) -> list[Ref]:
     parts = path.split("?")[0].strip("/").split("/")
     return [
         Ref(KINDS[word], int(number))
-        for word, number in zip(parts, parts[1:], strict=False)
+        for word, number in itertools.pairwise(parts)
         if word in KINDS and number.isdigit() and int(number)
     ]
 
@@ -85,9 +86,23 @@ class Catalogue:
         found = (ref for ref, facts in self.facts.items() if ref.kind == kind and facts.get("name") == name)
         return next((ref for ref in found if self.client_of(ref) == client), None)
 
+    def repository_of(self, plan: Ref) -> int | None:
+        """The recorded repository of a plan, also where only the plan's jobs tell."""
+        jobs = (
+            facts for ref, facts in self.facts.items() if ref.kind == "jobs" and facts.get("backup_plan_id") == plan.id
+        )
+        told = [facts["repository_id"] for facts in (self.facts[plan], *jobs) if "repository_id" in facts]
+        return told[0] if told else None
+
     def _read(self, exchange: Exchange) -> None:
         named, answer = refs(exchange.path), exchange.answer
-        owner = caller(exchange) or (named[0].id if named and named[0].kind == "clients" else None)
+        agent = caller(exchange)
+        if agent:
+            name = exchange.answer.get("name") if isinstance(exchange.answer, dict) else None
+            self._note(Ref("clients", agent), {"name": name})
+        if isinstance(exchange.body, dict) and str(exchange.body.get("job_id", "")).isdigit():
+            self._note(Ref("jobs", int(exchange.body["job_id"])), {"client": agent})
+        owner = agent or (named[0].id if named and named[0].kind == "clients" else None)
         for ref in named:
             self._note(ref, {"client": owner} if ref.kind != "clients" else {})
         if not isinstance(answer, dict):
@@ -133,7 +148,12 @@ class Catalogue:
                 },
             )
         for plugin in task.get("plugins", []):
-            config = {"slug": plugin["slug"], "name": plugin["config_name"], "config": plugin["config"], "client": owner}
+            config = {
+                "slug": plugin["slug"],
+                "name": plugin["config_name"],
+                "config": plugin["config"],
+                "client": owner,
+            }
             self._note(Ref("plugin_configs", plugin["config_id"]), config)
 
     def _note(self, ref: Ref, facts: dict[str, Any]) -> None:

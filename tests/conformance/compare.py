@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ NOTHING = "–"  # noqa: RUF001  the dash that stands in an empty cell of the ta
 
 STATES = frozenset({
     "already_terminal", "cancel", "encryption", "enabled", "frequency", "limit", "offset", "status", "storage_type",
-    "task", "task_type", "task_result", "poll_interval", "slug", "plugin", "prune_days", "prune_weeks",
+    "task", "task_type", "task_result", "poll_interval", "slug", "plugin",
 })  # fmt: skip
 """Fields whose value says what the server did; all others only have to be of the same type."""
 
@@ -83,8 +84,8 @@ class Comparison:
         pairs = self._pairs(recorded, ours, short(path))
         for left, right in pairs:
             yield from self._compare(recorded[left], ours[right], inner)
-        places = [right for left, right in pairs if _named_alike(recorded[left], ours[right])]
-        if places != sorted(places):
+        alike = [(recorded[left], right) for left, right in pairs if _named_alike(recorded[left], ours[right])]
+        if not _in_order(alike):
             yield self._difference(f"order of {inner}", f"other order of {inner}")
         yield from self._odd_ones(recorded, ours, pairs, path)
 
@@ -133,6 +134,13 @@ def _shown(value: Any) -> str:
 
 def _label(item: dict[str, Any]) -> str:
     return str(item.get("slug") or item.get("name") or item.get("task_type") or item.get("task") or "other")
+
+
+def _in_order(members: list[tuple[dict[str, Any], int]]) -> bool:
+    """Whether places grow along a recorded list; rows that tie on ``queued_at`` come in no fixed order."""
+    ties = itertools.groupby(members, key=lambda member: member[0].get("queued_at", member[1]))
+    places = [place for _, tied in ties for place in sorted(place for _, place in tied)]
+    return places == sorted(places)
 
 
 def _named_alike(recorded: dict[str, Any], ours: dict[str, Any]) -> bool:

@@ -21,7 +21,7 @@ from bbs_server.scheduling import states
 
 from .catalogue import KINDS, Ref, caller, collection, refs
 from .recordings import Exchange
-from .world import World
+from .world import MADE_BY_THE_SERVER, World
 
 COMPLETE_LISTS = ("clients", "repositories", "plans", "plugin_configs")
 """Lists that show all there is, so that what stands in them and what does not tells of creations and deletions."""
@@ -37,10 +37,17 @@ NOUNS = {
 ENDED = (states.COMPLETED, states.FAILED, states.CANCELLED)
 WINDOW_SECONDS = 301
 
+WINDOW_ENDED = (
+    "rate limit: good token after the window",
+    "rate limit: reset check bad 1",
+    "tasks: key of deleted client",
+)
+"""Lines before which upstream's counter of failures was cleared."""
+
 SEEDED = range(8, 268)
-"""The jobs that were put into upstream's database (the note says 260); they cycle through six kinds."""
+"""The jobs that were put into upstream's database (the note says 260); their states take turns."""
 SEED_START = datetime(2026, 3, 30, 2, 0, tzinfo=UTC)
-SEED_STATES = {11: "sent", 0: "running", 1: "completed", 2: "failed", 3: "cancelled"}
+SEED_STATES = ("running", "completed", "failed", "cancelled", "completed", "sent")
 
 NO_SLOTS = ("tasks: in maintenance mode", "tasks: no free queue slot")
 """Polls while nothing was let through."""
@@ -78,7 +85,8 @@ def undo(world: World, exchange: Exchange, answer: Any) -> None:
     if not isinstance(answer, dict) or exchange.method != "POST":
         return
     if "job_id" in answer:
-        world.end_jobs(Job.id == answer["job_id"], states.CANCELLED)
+        with world.server.run.database.connection_context():
+            Job.delete().where(Job.id == answer["job_id"]).execute()
     elif "id" in answer:
         path = f"{world.path(exchange.path).removeprefix('/api/v1')}/{answer['id']}"
         assert world.server.call("DELETE", path).status_code < 300
@@ -88,7 +96,7 @@ def _failed_attempts(world: World, exchange: Exchange) -> None:
     """Attempts with bad credentials that were left out are made, so that the limit is reached at the same one."""
     attempt = re.search(r"bad (?:token|key) attempt (\d+)", exchange.name)
     if attempt is None:
-        if exchange.name in ("rate limit: good token after the window", "rate limit: reset check bad 1"):
+        if exchange.name in WINDOW_ENDED:
             world.server.clock.forward(seconds=WINDOW_SECONDS)
         return
     number = int(attempt[1])
@@ -131,15 +139,43 @@ def _complete(world: World, kind: str, exchange: Exchange, listed: set[Ref]) -> 
 
 
 def _jobs_as_shown(world: World, exchange: Exchange) -> None:
-    """Jobs that upstream shows as ended, or that are missing from its queue, were ended by lines left out."""
+    """Jobs in the answer exist, and are as far as upstream shows them; those that a full list lacks are gone."""
     answer = exchange.answer
-    shown = [*answer.get("jobs", []), *([answer] if "task_type" in answer and "id" in answer else [])]
-    for job in shown:
-        if job["status"] in ENDED and Ref("jobs", job["id"]) in world.ids:
-            world.end_jobs(Job.id == world.ids[Ref("jobs", job["id"])], job["status"])
-    if exchange.path == "/api/v1/queue" and "queue" in answer:
-        waiting = [world.ids[ref] for job in answer["queue"] if (ref := Ref("jobs", job["id"])) in world.ids]
-        world.end_jobs(Job.id.not_in(waiting))
+    lists = (answer.get(key) for key in ("jobs", "queue", "recent"))
+    shown = [job for listed in lists if isinstance(listed, list) for job in listed]
+    if "task_type" in answer and "id" in answer:
+        shown.append(answer)
+    for job in sorted(shown, key=lambda job: int(job["id"])):
+        _job_as_shown(world, Ref("jobs", job["id"]), job)
+    if collection(exchange.path) == "jobs" and "?" not in exchange.path and answer.get("total") == len(shown):
+        _forget_jobs(world, keep=shown, client=refs(exchange.path)[0])
+    if "queue" in answer and "recent" in answer:
+        world.end_jobs(Job.id.not_in([world.ours(Ref("jobs", job["id"])) for job in answer["queue"]]))
+        if not answer["recent"]:
+            _forget_jobs(world, keep=answer["queue"])
+
+
+def _job_as_shown(world: World, ref: Ref, job: dict[str, Any]) -> None:
+    if ref not in world.ids and job["task_type"] in MADE_BY_THE_SERVER:
+        world.adopt(ref, job)
+    ours = world.ours(ref)
+    if job["status"] in ENDED:
+        world.end_jobs(Job.id == ours, job["status"])
+    elif job["status"] == states.SENT and job["task_type"] not in MADE_BY_THE_SERVER:
+        with world.server.run.database.connection_context():
+            client = Job.get_by_id(ours).client_id
+        recorded = world.recorded("clients", client)
+        if recorded:
+            world.server.agent("GET", "/tasks", world.words[world.key_word(recorded.id)])
+
+
+def _forget_jobs(world: World, *, keep: list[dict[str, Any]], client: Ref | None = None) -> None:
+    kept = {Ref("jobs", job["id"]) for job in keep}
+    for ref in [ref for ref in world.ids if ref.kind == "jobs" and ref not in kept]:
+        if client is None or world.catalogue.client_of(ref) == client.id:
+            with world.server.run.database.connection_context():
+                Job.delete().where(Job.id == world.ids[ref]).execute()
+            world.forget(ref)
 
 
 def _free_for(world: World, exchange: Exchange) -> None:
@@ -147,7 +183,7 @@ def _free_for(world: World, exchange: Exchange) -> None:
     named = refs(exchange.path)
     last = exchange.path.rsplit("/", 1)[-1]
     if last == "trigger":
-        world.end_jobs((Job.plan == world.ours(named[-1])) & (Job.task_type == "backup"))
+        world.end_jobs(Job.plan == world.ours(named[-1]))
     elif last == "retry":
         world.end_jobs(Job.id == world.ours(named[-1]), states.FAILED)
     elif named and named[-1].kind == "repositories" and exchange.method in ("PUT", "DELETE"):
@@ -172,7 +208,7 @@ def _delivered(world: World, exchange: Exchange) -> None:
     if exchange.name in NO_SLOTS:
         return
     client = world.ours(Ref("clients", caller(exchange) or 1))
-    waiting = Job.status.in_((states.QUEUED, states.SENT))
+    waiting = Job.status.in_((states.QUEUED, states.SENT)) & Job.task_type.not_in(MADE_BY_THE_SERVER)
     world.end_jobs((Job.client == client) & waiting & Job.id.not_in(wanted))
     if wanted:
         world.end_jobs((Job.client == client) & (Job.status == states.RUNNING))
@@ -189,11 +225,13 @@ def _stalled(world: World, exchange: Exchange) -> None:
 def _seed_jobs(world: World) -> None:
     """The rows of the note, as the recorded answers show them; jobs that were active before have ended."""
     world.end_jobs(Job.status.in_(states.ACTIVE))
+    with world.server.run.database.connection_context():
+        Job.update(status=states.COMPLETED).execute()
     plan, client = world.ours(Ref("plans", 1)), world.ours(Ref("clients", 1))
     repository = world.ours(Ref("repositories", 1))
     for number in SEEDED:
         queued = SEED_START + timedelta(minutes=number - SEEDED[0] + 1)
-        status = SEED_STATES.get(number % 12, "completed")
+        status = SEED_STATES[number % len(SEED_STATES)]
         ended = status in ENDED
         with world.server.run.database.connection_context():
             job = Job.create(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,6 @@ class Exchange:
     text: str
     note: str = ""
     body_length: int = 0
-    answers_header: dict[str, str] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -86,7 +85,6 @@ def _exchange(source: str, line: dict[str, Any]) -> Exchange:
         text=response.get("text") or "",
         note=line.get("note", ""),
         body_length=response.get("body_length", 0),
-        answers_header=dict(response.get("headers", [])),
     )
 
 

@@ -13,21 +13,24 @@ from werkzeug.test import TestResponse
 from bbs_server.services import tokens
 
 from . import left_out
-from .catalogue import refs
-from .compare import Comparison, Difference
+from .catalogue import Ref, caller, refs
+from .compare import NOTHING, Comparison, Difference
 from .recordings import Exchange
 from .world import World
 
-SECONDS_BETWEEN_LINES = 1
+SECONDS_BETWEEN_CHANGES = 1
 
 
 def replay(world: World, exchanges: list[Exchange], nullable: frozenset[str]) -> list[Difference]:
     """All differences over all lines."""
     found: list[Difference] = []
     for exchange in exchanges:
-        world.server.clock.forward(seconds=SECONDS_BETWEEN_LINES)
+        if exchange.method != "GET":
+            world.server.clock.forward(seconds=SECONDS_BETWEEN_CHANGES)
         world.making = exchange.status not in (401, 403, 404)
+        world.never_queued.clear()
         left_out.catch_up(world, exchange)
+        found += [Difference(exchange.name, f"job {task_type}", NOTHING) for task_type in world.never_queued]
         with left_out.surroundings(world, exchange):
             reply = _send(world, exchange)
         answer = reply.get_json(silent=True)
@@ -38,6 +41,9 @@ def replay(world: World, exchanges: list[Exchange], nullable: frozenset[str]) ->
 
 
 def _send(world: World, exchange: Exchange) -> TestResponse:
+    agent = caller(exchange)
+    if agent:
+        world.ours(Ref("clients", agent))
     headers = {name: _credentials(world, exchange, value) for name, value in exchange.headers.items()}
     options: dict[str, Any] = {"json": world.body(exchange.body)} if exchange.body is not None else {}
     if exchange.raw_body is not None:
@@ -48,7 +54,7 @@ def _send(world: World, exchange: Exchange) -> TestResponse:
 
 
 def _credentials(world: World, exchange: Exchange, value: str) -> str:
-    """A header with our tokens. A full token that no word stands for was minted, and later revoked, by lines left out."""
+    """A header with our tokens. A full one that no word stands for was minted, later revoked, by lines left out."""
     full = re.search(r"bbs_tok_[0-9a-f]{48}", value)
     if full:
         with world.server.run.database.connection_context():

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from werkzeug.test import TestResponse
 
 from bbs_server.models import Archive, Job, Plan, PluginConfig, Repository, Token, User
 from bbs_server.scheduling import states
@@ -34,6 +34,11 @@ IDS_IN_BODIES = {
     "job_id": "jobs",
 }
 
+WITHOUT_REPOSITORY = ("plugin_test", "update_agent", "update_borg", "list_dir")
+"""Jobs that concern a client only."""
+
+SCHEDULE = ("frequency", "times", "day_of_week", "day_of_month")
+
 MADE_BY_THE_SERVER = ("prune", "break_lock")
 """Jobs that follow from others; a recorded one that is missing here is a difference."""
 
@@ -50,6 +55,8 @@ class World:
         self.words: dict[str, str] = {"TOKEN": server.token}
         self.making = True
         """Whether objects that are missing are made; not for lines that upstream refused without looking for them."""
+        self.never_queued: list[str] = []
+        """Jobs that followed from others upstream, and that our server did not queue."""
         self.attempts = 0
         """Failed attempts with bad credentials so far."""
         self._directory = directory
@@ -73,11 +80,13 @@ class World:
         self.gone.discard(ref)
         if ref.kind == "clients":
             key = self.server.get(f"/clients/{our_id}")["api_key"]
-            self.words |= {self._key_word(ref.id): key, self.catalogue.facts[ref].get("api_key", "-"): key}
+            self.words |= {self.key_word(ref.id): key, self.catalogue.facts[ref].get("api_key", "-"): key}
 
     def forget(self, ref: Ref) -> None:
         """Note that an object is deleted, with what belonged to it."""
-        belonging = [other for other in self.ids if other.kind != "clients" and self.catalogue.client_of(other) == ref.id]
+        belonging = [
+            other for other in self.ids if other.kind != "clients" and self.catalogue.client_of(other) == ref.id
+        ]
         for lost in (ref, *(belonging if ref.kind == "clients" else ())):
             self.ids.pop(lost, None)
             self.gone.add(lost)
@@ -86,7 +95,7 @@ class World:
         """A recorded path with our ids and tokens."""
         path, _, query = path.partition("?")
         parts = path.split("/")
-        for index, (word, number) in enumerate(zip(parts, parts[1:], strict=False), start=1):
+        for index, (word, number) in enumerate(itertools.pairwise(parts), start=1):
             if word in KINDS and number.isdigit() and int(number):
                 parts[index] = str(self.ours(Ref(KINDS[word], int(number)))).zfill(len(number))
         return "/".join(parts) + (f"?{self.text(query)}" if query else "")
@@ -121,7 +130,7 @@ class World:
             return True if ref in self.ids or recorded.get("task_type") in MADE_BY_THE_SERVER else None
         if ref not in self.ids and self.recorded(kind, ours[name]) is None and _label(recorded) == _label(ours):
             self.ids[ref] = ours[name]
-        return self.ids.get(ref) == ours[name]
+        return bool(self.ids.get(ref) == ours[name])
 
     # Making what is missing -----------------------------------------------------------------------------------------
 
@@ -157,12 +166,23 @@ class World:
             self.forget(ref)
 
     def end_jobs(self, condition: Any, status: str = states.COMPLETED) -> None:
-        """End active jobs, as lines that were left out did."""
-        now = self.server.clock()
+        """End active jobs, as lines that were left out did: in the order in which they were queued."""
+        then = Job.queued_at
         with self.server.run.database.connection_context():
-            Job.update(status=status, started_at=now, completed_at=now, duration_seconds=0).where(
+            Job.update(status=status, started_at=then, completed_at=then, duration_seconds=0).where(
                 condition & Job.status.in_(states.ACTIVE)
             ).execute()
+
+    def adopt(self, ref: Ref, job: dict[str, Any]) -> None:
+        """Find our job that followed from another one, or note that there is none and make it."""
+        with self.server.run.database.connection_context():
+            candidates = Job.select().where(Job.task_type == job["task_type"]).order_by(Job.id)
+            free = [row.id for row in candidates if self.recorded("jobs", row.id) is None]
+        if free:
+            self.bind(ref, free[0])
+        else:
+            self.never_queued.append(job["task_type"])
+            self.ensure(ref)
 
     def activate(self, ref: Ref) -> None:
         """Let the agent have a job, as a poll that was left out did."""
@@ -173,12 +193,13 @@ class World:
 
     def _post(self, path: str, *bodies: dict[str, Any]) -> int:
         """Create over the API; the later bodies are tried where the server refuses the earlier ones."""
-        reply: TestResponse | None = None
+        replies: list[str] = []
         for body in bodies:
             reply = self.server.call("POST", path, body)
             if reply.status_code == 201:
-                return int(reply.json["id"])
-        raise AssertionError(f"POST {path}: {reply.text if reply else 'nothing to send'}")
+                return int(reply.get_json()["id"])
+            replies.append(reply.text)
+        raise AssertionError(f"POST {path}: {replies}")
 
     def _client(self, ref: Ref, facts: dict[str, Any]) -> int:
         other = {"name": f"stand-in {ref.id}"}
@@ -190,7 +211,10 @@ class World:
     def _repository(self, ref: Ref, facts: dict[str, Any]) -> int:
         other = {"name": f"stand-in-{ref.id}", "encryption": "none"}
         body = {"name": facts.get("name", other["name"]), "encryption": facts.get("encryption", "none")}
-        return self._post(f"/clients/{self._owner(ref)}/repositories", body, other)
+        if facts.get("storage_type") == "remote_ssh":
+            remote = self.ours(Ref("remote_ssh_configs", 1))
+            body |= {"storage_type": "remote_ssh", "remote_ssh_config_id": remote}
+        return self._post(f"/clients/{self._owner(ref)}/repositories", body, body | {"encryption": "none"}, other)
 
     def _plan(self, ref: Ref, facts: dict[str, Any]) -> int:
         body = {
@@ -198,11 +222,13 @@ class World:
             "directories": facts.get("directories", "/etc"),
             "repository_id": self._repository_of(ref, facts),
         }
-        return self._post(f"/clients/{self._owner(ref)}/plans", body, body | {"name": f"stand-in {ref.id}"})
+        full = body | {field: facts[field] for field in SCHEDULE if field in facts}
+        return self._post(f"/clients/{self._owner(ref)}/plans", full, body, body | {"name": f"stand-in {ref.id}"})
 
     def _repository_of(self, ref: Ref, facts: dict[str, Any]) -> int:
-        if "repository_id" in facts:
-            return self.ours(Ref("repositories", facts["repository_id"]))
+        told = self.catalogue.repository_of(ref)
+        if told is not None:
+            return self.ours(Ref("repositories", told))
         known = self.catalogue.named("repositories", self.catalogue.client_of(ref), facts.get("repository_name", ""))
         if known:
             return self.ours(known)
@@ -219,9 +245,7 @@ class World:
         bodies = [body, body | {"config": least}, {"plugin": "shell_hook", "name": f"stand-in {ref.id}"}]
         return self._post(f"/clients/{self._owner(ref)}/plugin-configs", *bodies)
 
-    def _remote(self, ref: Ref, facts: dict[str, Any]) -> int | None:
-        if self.server.call("GET", "/remote-ssh-configs").status_code == 404:
-            return None
+    def _remote(self, ref: Ref, facts: dict[str, Any]) -> int:
         key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
         fields = ("name", "remote_host", "remote_port", "remote_user")
         body = {"name": f"stand-in {ref.id}", "remote_host": "remote.invalid", "remote_user": "backup"}
@@ -243,20 +267,32 @@ class World:
             links = [{"plugin_config_id": entry["config_id"]} for entry in payload["plugins"]]
             self.server.call("PUT", f"/clients/{client}/plans/{plan}", self.body({"plugins": links}))
         with self.server.run.database.connection_context():
-            repository = Plan.get_by_id(plan).repository_id if plan else _first(Repository, client)
+            repository = self._repository_of_job(ref, facts, plan) or _first(Repository, client)
             archive = Archive.select().where(Archive.repository == repository).order_by(Archive.id).first()
             restores = facts.get("task_type") == "restore"
             job: Job = Job.create(
                 client=client,
                 plan=plan,
-                repository=repository if plan or restores else None,
+                repository=repository if facts.get("task_type") not in WITHOUT_REPOSITORY else None,
                 plugin_config=self._tested(client, payload) if facts.get("task_type") == "plugin_test" else None,
                 restore_archive_id=archive.id if archive and restores else None,
                 restore_destination=payload.get("cwd"),
-                queued_at=self.server.clock(),
+                queued_at=self._queued_at(ref),
                 **_job_columns(facts),
             )
         return int(job.id)
+
+    def _queued_at(self, ref: Ref) -> Any:
+        """When the job recorded before this one ended or was queued: the two then stand in the recorded order."""
+        earlier = max((other for other in self.ids if other.kind == "jobs" and other.id < ref.id), default=None)
+        job = Job.get_or_none(Job.id == self.ids[earlier]) if earlier else None
+        return (job.completed_at or job.queued_at) if job else self.server.clock()
+
+    def _repository_of_job(self, ref: Ref, facts: dict[str, Any], plan: int | None) -> int | None:
+        named = self.catalogue.named("repositories", self.catalogue.client_of(ref), facts.get("repository_name", ""))
+        if named in self.ids:
+            return self.ids[named]
+        return Plan.get_by_id(plan).repository_id if plan else None
 
     def _plan_of(self, ref: Ref, facts: dict[str, Any]) -> int | None:
         if facts.get("backup_plan_id"):
@@ -297,10 +333,12 @@ class World:
         self.words["TOKEN_USER"] = tokens.create(run, viewer, "viewer")[1]
         row, self.words["TOKEN_EXPIRED"] = tokens.create(run, tokens.administrator(), "expired")
         Token.update(expires_at=START - timedelta(days=365)).where(Token.id == row.id).execute()
+        Token.update(created_at=START - timedelta(days=1)).where(Token.user == tokens.administrator()).execute()
         self.ids[Ref("users", 4)] = viewer.id
         Token.update(name="interop").where(Token.token_hash == fingerprint(self.server.token)).execute()
 
-    def _key_word(self, client: int) -> str:
+    def key_word(self, client: int) -> str:
+        """How the recordings call the key of a client's agent."""
         return "AGENT_KEY" if client == 1 else f"AGENT_KEY_{client}"
 
 
@@ -309,6 +347,8 @@ def _plugins(key: str) -> str | None:
 
 
 def _label(item: dict[str, Any]) -> tuple[Any, ...]:
+    if "slug" in item and "config" not in item:
+        return (item["slug"],)
     return tuple(item.get(key) for key in ("slug", "name", "username", "task_type", "task", "plan_name"))
 
 

@@ -66,12 +66,18 @@ class Checkout:
         return self.path / ".quickstart"
 
     @property
+    def home(self) -> Path:
+        """The home of the user who runs it, empty at first."""
+        return self.path.parent / "home"
+
+    @property
     def bin(self) -> Path:
         return self.path / ".venv" / "bin"
 
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not _OWN_VARIABLES.match(name)}
         return kept | {
+            "HOME": str(self.home),
             "QUICKSTART_PORT": str(self.port),
             "QUICKSTART_SSH_PORT": str(self.ssh_port),
             "PYTHON": os.path.realpath(sys.executable),
@@ -106,6 +112,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)
     copy = Checkout(target, free_port(), free_port())
+    copy.home.mkdir()
     yield copy
     copy.make("clean")
 

@@ -22,36 +22,33 @@ def directory(server: Server, repository: dict[str, Any]) -> Path:
         return storage.repository_directory(Repository.get_by_id(repository["id"]))
 
 
-def borg(where: str, *arguments: str, passphrase: str = "", **environment: str) -> str:
+def borg(*arguments: str, passphrase: str = "") -> str:
     """Run borg as an operator would; its standard output."""
-    settings = {
-        **os.environ,
+    answers = {
         "BORG_PASSPHRASE": passphrase,
         "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes",
         "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
-        **environment,
     }
-    done = subprocess.run(["borg", *arguments, where], env=settings, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["borg", *arguments], env={**os.environ, **answers}, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
+def create(where: Path, name: str, passphrase: str = "") -> None:
+    """A real archive with one small file."""
+    borg("create", f"{where}::{name}", __file__, passphrase=passphrase)
+
+
 def names(server: Server, repository: dict[str, Any]) -> list[str]:
     """The archives that borg finds in a repository."""
-    return borg(str(directory(server, repository)), "list", "--short").split()
+    return borg("list", "--short", str(directory(server, repository))).split()
 
 
 def make_archive(server: Server, repository: dict[str, Any], name: str, **columns: Any) -> int:
     """A real archive, recorded; returns its id."""
-    where = directory(server, repository)
-    done = subprocess.run(
-        ["borg", "create", f"{where}::{name}", str(Path(__file__))],
-        env={**os.environ, "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    create(directory(server, repository), name)
     return record_archive(server, repository, name, **columns)
 
 

@@ -90,18 +90,18 @@ class Server:
             worker.round_once(self.run)
 
 
-def make_settings(folder: Path) -> Settings:
+def make_settings(folder: Path, **others: Any) -> Settings:
     values = {"directory": str(folder / "server"), "server_host": "bbs.example", "ssh_user": "bbs", "ssh_port": 2222}
-    return Settings.from_values(values | {"server_url": "https://bbs.example", "ssh_host_key_files": []})
+    return Settings.from_values(values | {"server_url": "https://bbs.example", "ssh_host_key_files": [], **others})
 
 
 @contextmanager
-def make_server(folder: Path) -> Iterator[Server]:
+def make_server(folder: Path, **settings: Any) -> Iterator[Server]:
     """A server of its own, also for tests that need one for longer than a function."""
-    settings = make_settings(folder)
-    initialise(settings)
+    chosen = make_settings(folder, **settings)
+    initialise(chosen)
     clock = Clock()
-    run = Runtime.open(settings, clock=clock)
+    run = Runtime.open(chosen, clock=clock)
     made = Server(run, build(run), clock)
     made.token = made.mint("tests")
     yield made

@@ -136,6 +136,8 @@ def test_a_locked_archive_survives_until_it_is_unlocked(
     assert (refused.status_code, refused.json["reason"]) == (409, "locked")
     refused = server.call("DELETE", path.removesuffix("/archives"))
     assert (refused.status_code, refused.json["locked_archives"]) == (409, 1)
+    refused = server.call("DELETE", f"/clients/{client['id']}?force=1")
+    assert (refused.status_code, refused.json["reason"]) == (409, "locked_archives")
 
     server.post(f"{path}/{archive}/lock", {"locked": False})
     server.work()

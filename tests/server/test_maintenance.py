@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -77,6 +78,18 @@ def test_the_same_is_queued_once(server: Server, path: str) -> None:
     assert (again.json["job_id"], again.json["action"]) == (job_id, "check")
     assert again.json["message"] == again.json["error"]
     assert server.call("POST", f"{path}/maintenance", {"action": "compact"}).status_code == 202
+
+
+def test_the_same_at_once_is_queued_once(server: Server, path: str) -> None:
+    headers = {"Authorization": f"Bearer {server.token}"}
+
+    def ask(_: int) -> int:
+        return server.app.test_client().post(f"/api/v1{path}/check", headers=headers).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = sorted(pool.map(ask, range(8)))
+
+    assert answers == [202] + [409] * 7
 
 
 @pytest.mark.parametrize("body", [{}, {"action": "format"}, {"action": ""}, {"action": "repo_check"}])

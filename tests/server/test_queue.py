@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from bbs_server.scheduling import maintenance, queue, states
+from bbs_server.pid_file import AlreadyRunning, PidFile
+from bbs_server.scheduling import maintenance, queue, states, worker
 
 from .conftest import Server
 
@@ -298,3 +300,26 @@ def make_archive(server: Server, client: dict[str, Any], name: str) -> None:
     """What borg leaves behind when an agent has backed up."""
     source = server.run.settings.directory / "bbs.sqlite"
     server.run.borg.run(["create", f"{folder(server, client)}::{name}", str(source)], None)
+
+
+def test_a_new_worker_frees_what_a_killed_one_left(
+    server: Server, client: dict[str, Any], repository: dict[str, Any]
+) -> None:
+    job = server.post(f"/clients/{client['id']}/repositories/{repository['id']}/check")["job_id"]
+    with server.run.database.connection_context():
+        assert queue.claim_server_job(server.run) is not None
+
+    stopped = threading.Event()
+    stopped.set()
+    worker.work(server.run, stopped)
+
+    assert job_of(server, job)["status"] == "failed"
+    assert "stopped in the middle" in job_of(server, job)["error_log"]
+
+
+def test_a_second_worker_is_refused(server: Server) -> None:
+    with (
+        PidFile(server.run.settings.run_directory / "worker.pid", "The worker").holding(),
+        pytest.raises(AlreadyRunning, match=r"The worker of .* runs already\."),
+    ):
+        worker.work(server.run, threading.Event())

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def test_a_repository_in_a_second_location_works(
 
     place = folder / str(client["id"]) / "main"
     assert created["path"] == f"ssh://bbs@bbs.example//{str(place).lstrip('/')}"
-    assert '"encryption"' in backups.borg(str(place), "info", "--json", passphrase=created["passphrase"])
+    assert '"encryption"' in backups.borg("info", "--json", str(place), passphrase=created["passphrase"])
     # The same name in the default location is another repository.
     assert server.call("POST", f"/clients/{client['id']}/repositories", {"name": "main"}).status_code == 201
     job_id = server.post(f"/clients/{client['id']}/repositories/{created['id']}/check")["job_id"]
@@ -69,7 +70,7 @@ def test_a_failed_creation_leaves_no_folder_in_the_location(
     monkeypatch.setattr(audit, "record", fail)
     body = {"name": "main", "encryption": "none", "storage_location_id": location["id"]}
 
-    assert server.call("POST", f"/clients/{client['id']}/repositories", body).status_code >= 400
+    assert server.call("POST", f"/clients/{client['id']}/repositories", body).status_code == 500
     assert list(folder.iterdir()) == []
 
 
@@ -112,6 +113,8 @@ def test_capacity_of_the_default_location(server: Server) -> None:
         ({"label": "x", "path": "/etc/passwd"}, "path: must be an existing directory"),
         ({"label": "x", "path": "/" + "n" * 300}, "path: must be an existing directory"),
         ({"label": "x", "path": "/tmp\n/etc"}, "path: must be an absolute path without line breaks"),
+        ({"label": "x", "path": "/tmp/a::b"}, "path: must not hold ::"),
+        ({"label": "x", "path": "/tmp/{now}"}, "path: must not hold ::"),
         ({"label": "x", "path": "/n" * 201}, "path: must have at most 400"),
         ({"label": "x", "path": ["/tmp"]}, "path: must be text."),
         ({"label": {}, "path": "/tmp"}, "label: must be text."),
@@ -125,6 +128,20 @@ def test_a_bad_location_is_refused(server: Server, body: Any, told: str) -> None
     assert reply.status_code == 400
     assert told in reply.json["error"]
     assert len(server.get("/storage")["local"]) == 1
+
+
+def test_the_same_at_once_is_created_once(server: Server, folder: Path) -> None:
+    headers = {"Authorization": f"Bearer {server.token}"}
+    body = {"label": "x", "path": str(folder)}
+
+    def ask(_: int) -> int:
+        return server.app.test_client().post("/api/v1/storage", headers=headers, json=body).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = sorted(pool.map(ask, range(8)))
+
+    assert answers == [201] + [409] * 7
+    assert gate_list(server) == [str(server.run.settings.storage), str(folder)]
 
 
 def test_locations_do_not_overlap(server: Server, folder: Path, location: dict[str, Any]) -> None:

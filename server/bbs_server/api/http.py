@@ -26,8 +26,11 @@ LARGEST_SIZE = 2**63 - 1
 class Id(IntegerConverter):
     """An id in a path; one that no database could hold is an unknown page, not a crash."""
 
+    # The limit stands in the expression: werkzeug takes a number beyond ``max`` for a path with other methods (405).
+    regex = r"\d{1,18}"
+
     def __init__(self, map: Any) -> None:
-        super().__init__(map, max=LARGEST_ID)
+        super().__init__(map, max=10**18 - 1)
 
 
 class Parser(FlaskParser):
@@ -126,6 +129,8 @@ def refuse_other_media() -> None:
 def install(app: Flask) -> None:
     """Make the application know ids and media types."""
     app.url_map.converters["id"] = Id
+    # Otherwise "/api//v1" is answered with a redirect in HTML; upstream knows no such page.
+    app.url_map.merge_slashes = False
     app.before_request(refuse_other_media)
 
 

@@ -23,6 +23,12 @@ LONGEST_TEXT = 65_535
 class PluginLinks(fields.Field[list[int]]):
     """Plugin configs in order: ``[{"plugin_config_id": 5}]``, or the older map ``{"<plugin>": 5}``."""
 
+    def __init__(self, **kwargs: Any) -> None:
+        link = {"type": "object", "properties": {"plugin_config_id": {"type": "integer"}}}
+        listed = {"type": "array", "items": link}
+        older = {"type": "object", "additionalProperties": {"type": "integer"}}
+        super().__init__(metadata={"anyOf": [listed, older, {"type": "null"}]}, **kwargs)
+
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> list[int]:
         if isinstance(value, dict):
             found = list(value.values())

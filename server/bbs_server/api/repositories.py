@@ -13,7 +13,7 @@ from bbs_server.api.http import LARGEST_ID, Blueprint, Flag, Message, Text, Whol
 from bbs_server.auth import principal, requires
 from bbs_server.errors import Invalid
 from bbs_server.runtime import runtime
-from bbs_server.services import clients, repositories
+from bbs_server.services import clients, remote_repositories, repositories
 
 blueprint = Blueprint("repositories", __name__, description="Borg repositories of a client")
 
@@ -49,6 +49,7 @@ class RepositoryCreation(Schema):
     passphrase = Text(allow_none=True, maximum=PASSPHRASE_LENGTH)
     storage_type = Text(load_default="local", maximum=16)
     storage_location_id = Whole(allow_none=True, least=1, most=LARGEST_ID)
+    remote_ssh_config_id = Whole(allow_none=True, least=1, most=LARGEST_ID)
 
 
 class RepositoryCreated(Schema):
@@ -59,6 +60,7 @@ class RepositoryCreated(Schema):
     path = fields.String()
     encryption = fields.String()
     storage_type = fields.String()
+    remote_host = fields.String()
     passphrase = fields.String()
 
 
@@ -97,10 +99,13 @@ def list_repositories(client_id: int) -> dict[str, Any]:
 def create_repository(body: dict[str, Any], client_id: int) -> dict[str, Any]:
     """Create a borg repository."""
     client = clients.find(principal(), client_id)
-    storage_type = body.pop("storage_type")
+    storage_type, location = body.pop("storage_type"), body.pop("storage_location_id", None)
+    config = body.pop("remote_ssh_config_id", None)
+    if storage_type == "remote_ssh":
+        return remote_repositories.create(runtime(), client, remote_ssh_config_id=config, **body)
     if storage_type != "local":
-        raise Invalid("storage_type: must be local.")
-    return repositories.create(runtime(), client, **body)
+        raise Invalid("storage_type: must be local or remote_ssh.")
+    return repositories.create(runtime(), client, storage_location_id=location, **body)
 
 
 @blueprint.route("/clients/<id:client_id>/repositories/<id:repository_id>", methods=["GET"])

@@ -12,7 +12,7 @@ from flask import Flask, jsonify
 from flask.typing import ResponseReturnValue
 from marshmallow import Schema, fields
 
-from bbs_server import __version__
+from bbs_server import __version__, dry_run
 from bbs_server.api.http import Blueprint
 from bbs_server.auth import public
 from bbs_server.models import User
@@ -31,6 +31,7 @@ class Discovery(Schema):
     api_version = fields.Integer()
     local_login_enabled = fields.Boolean()
     oidc_enabled = fields.Boolean()
+    features = fields.List(fields.String())
 
 
 @blueprint.route("/auth/discover", methods=["GET"])
@@ -45,6 +46,7 @@ def discover() -> dict[str, Any]:
         "api_version": 1,
         "local_login_enabled": False,
         "oidc_enabled": False,
+        "features": [dry_run.FEATURE],
     }
 
 

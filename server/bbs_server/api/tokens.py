@@ -59,7 +59,7 @@ class TokenCreation(Schema):
     name = Text(required=True)
     scope = Text(load_default="admin", maximum=16)
     can_read_secrets = Flag(load_default=False)
-    expires_at = Moment(load_default=None, allow_none=True)
+    expires_at = Moment(load_default=None, allow_none=True, metadata={"type": "string"})
 
 
 class TokenCreated(Schema):

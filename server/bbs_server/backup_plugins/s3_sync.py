@@ -31,6 +31,7 @@ PLUGIN = Plugin(
             kind="select",
             label="Storage class",
             default="",
+            show_when=_CUSTOM,
             options={
                 "": "The bucket's default",
                 "STANDARD": "Standard",
@@ -45,6 +46,7 @@ PLUGIN = Plugin(
             kind="select",
             label="Encryption at rest",
             default="",
+            show_when=_CUSTOM,
             options={"": "The bucket's default", "AES256": "S3 keys", "aws:kms": "KMS keys"},
         ),
         "path_prefix": Option(kind="text", label="Path prefix", default=""),

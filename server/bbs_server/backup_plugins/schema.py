@@ -61,7 +61,8 @@ class Option:
 
         :raises Invalid: the wrong type; the value itself is never repeated.
         """
-        converted = _CONVERT[self.kind](value)
+        # A list of texts stands for names with commas between them, which no secret is.
+        converted = None if self.sensitive and isinstance(value, list) else _CONVERT[self.kind](value)
         if converted is None or (self.kind == "select" and converted not in self.options):
             allowed = ", ".join(repr(key) for key in self.options) if self.options else _DESCRIPTIONS[self.kind]
             raise Invalid(f"config.{name}: must be {allowed}.")

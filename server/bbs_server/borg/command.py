@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 ENCRYPTIONS = ("none", "repokey", "repokey-blake2", "authenticated", "authenticated-blake2")
@@ -21,11 +22,30 @@ UNATTENDED = {
 }
 """Answers to the questions borg would ask a person (agent-protocol.md §10.2)."""
 
+CONNECTION_CLOSED = "Connection closed by remote host"
+"""Borg's words when ssh ended, for whatever reason."""
+
+_DELETING = {"BORG_DELETE_I_KNOW_WHAT_I_AM_DOING": "YES"}
+
 _LOG_TAIL = 4000
 
 
 class BorgError(Exception):
     """Borg is missing or failed; the message is its own last words."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a borg that did its work has said.
+
+    :param output: standard output.
+    :param log: standard error, where borg tells what it did.
+    :param warnings: whether it ended "with warnings".
+    """
+
+    output: str
+    log: str
+    warnings: bool
 
 
 class Borg:
@@ -37,10 +57,13 @@ class Borg:
     def __init__(self, base: Path) -> None:
         self._base = base
 
-    def environment(self, passphrase: str | None, base: Path | None = None) -> dict[str, str]:
+    def environment(
+        self, passphrase: str | None, base: Path | None = None, remote_shell: str | None = None
+    ) -> dict[str, str]:
         """The environment of a borg process; the passphrase travels only here.
 
         :param base: another place for borg's own state.
+        :param remote_shell: the ssh command for a repository on another host.
         """
         return {
             **os.environ,
@@ -49,17 +72,35 @@ class Borg:
             "BORG_PASSPHRASE": passphrase or "",
             "BORG_DISPLAY_PASSPHRASE": "no",
             "LC_ALL": "C.UTF-8",
+            **({"BORG_RSH": remote_shell} if remote_shell else {}),
         }
 
     def run(
         self, arguments: Sequence[str], passphrase: str | None, *, base: Path | None = None, accept: int = 1
     ) -> str:
+        """Run borg to its end; its standard output.
+
+        :raises BorgError: borg is missing or failed.
+        """
+        return self.perform(arguments, passphrase, base=base, accept=accept).output
+
+    def perform(
+        self,
+        arguments: Sequence[str],
+        passphrase: str | None,
+        *,
+        base: Path | None = None,
+        accept: int = 1,
+        remote_shell: str | None = None,
+        deleting: bool = False,
+    ) -> Outcome:
         """Run borg to its end.
 
         :param arguments: everything after ``borg``.
         :param base: another place for borg's own state.
         :param accept: highest exit code that is not a failure; 1 means "with warnings".
-        :return: standard output.
+        :param remote_shell: the ssh command for a repository on another host.
+        :param deleting: answer yes when borg asks whether a whole repository is to be deleted.
         :raises BorgError: borg is missing or failed.
         """
         program = shutil.which("borg")
@@ -67,7 +108,7 @@ class Borg:
             raise BorgError("borg is not installed on the server: install the package borgbackup.")
         done = subprocess.run(
             [program, *arguments],
-            env=self.environment(passphrase, base),
+            env=self.environment(passphrase, base, remote_shell) | (_DELETING if deleting else {}),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
@@ -76,16 +117,25 @@ class Borg:
         )
         if not 0 <= done.returncode <= accept:
             raise BorgError(done.stderr.strip()[-_LOG_TAIL:] or f"borg ended with code {done.returncode}.")
-        return done.stdout
+        return Outcome(done.stdout, done.stderr, warnings=done.returncode != 0)
 
-    def init(self, repository: Path, encryption: str, passphrase: str | None) -> None:
+    def init(
+        self,
+        repository: Path | str,
+        encryption: str,
+        passphrase: str | None,
+        *,
+        options: Sequence[str] = (),
+        remote_shell: str | None = None,
+    ) -> None:
         """Create an empty repository.
 
         Borg remembers where it saw a repository and warns when it has moved. What is created here is
         moved to its place once it is complete, so the memory of this run is thrown away.
 
+        :param repository: a folder, or the URL of a place on another host.
         :raises BorgError: nothing usable was created.
         """
         with tempfile.TemporaryDirectory(prefix="init-", dir=self._base) as base:
-            arguments = ["init", f"--encryption={encryption}", str(repository)]
-            self.run(arguments, passphrase, base=Path(base), accept=0)
+            arguments = ["init", *options, f"--encryption={encryption}", str(repository)]
+            self.perform(arguments, passphrase, base=Path(base), accept=0, remote_shell=remote_shell)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Jobs the server does itself on repositories: prune, break-lock (agent-protocol.md §12)."""
+"""Jobs the server does itself on repositories: prune, check, compact … (agent-protocol.md §12)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,23 @@ import logging
 from collections.abc import Callable
 
 from bbs_server.borg.command import BorgError
-from bbs_server.models import Archive, Job, Plan, Repository
+from bbs_server.borg.ssh import SshError
+from bbs_server.models import Archive, Job, Repository
 from bbs_server.runtime import Runtime
+from bbs_server.s3 import S3Error
 from bbs_server.scheduling import queue, states
-from bbs_server.services import jobs, repositories, storage
+from bbs_server.services import archives, jobs, s3_links, s3_sync
+from bbs_server.services.repository_access import borg
 
 logger = logging.getLogger(__name__)
 
 LOCK_WAIT = "--lock-wait=600"
+
+_CHANGING = frozenset({"prune", "compact", "archive_delete", "archive_lock"})
+"""What leaves other files in a repository than it found."""
+
+LOG_LENGTH = 10_000
+"""Characters of borg's last words that a job's log keeps."""
 
 _KEEP = {
     "prune_minutes": "--keep-minutely",
@@ -45,13 +54,18 @@ def _do(run: Runtime, job: Job) -> None:
         return
     try:
         output = action(run, job, job.repository)
-    except BorgError as error:
+    except (BorgError, SshError, S3Error) as error:
         queue.fail(run, job, str(error))
+        return
+    except Exception:
+        # A job that stayed "running" would block its repository for good.
+        logger.exception("Job %s (%s) met an unexpected error", job.id, job.task_type)
+        queue.fail(run, job, "The server failed to do this; its log tells more.")
         return
     now = run.clock()
     Repository.update(size_is_stale=True).where(Repository.id == job.repository_id).execute()
     if output:
-        jobs.log(run, job, "info", output)
+        jobs.log(run, job, "info", output[-LOG_LENGTH:])
     queue.enter(
         run,
         job,
@@ -59,45 +73,94 @@ def _do(run: Runtime, job: Job) -> None:
         completed_at=now,
         duration_seconds=int((now - job.started_at).total_seconds()),
     )
+    if job.task_type in _CHANGING:
+        s3_links.queue_copy(run, job)
 
 
 def _prune(run: Runtime, job: Job, repository: Repository) -> str:
-    """Thin out the archives of one plan, and of that plan only."""
-    plan: Plan | None = job.plan
-    if plan is None or not jobs.retains(plan):
-        return "The plan keeps everything: nothing to prune."
-    keep = [f"{option}={getattr(plan, field)}" for field, option in _KEEP.items() if getattr(plan, field)]
-    scope = f"--glob-archives=plan{plan.id}-*"
-    _borg(run, repository, "prune", LOCK_WAIT, scope, *keep)
-    return f"{_forget_archives(run, repository)} archives were pruned."
+    """Thin out the archives of the job's plan, or of each plan of the repository by its own rules."""
+    retaining = [plan for plan in ([job.plan] if job.plan else repository.plans) if jobs.retains(plan)]
+    if not retaining:
+        return "Everything is kept: nothing to prune."
+    told = []
+    for plan in retaining:
+        keep = [f"{option}={getattr(plan, field)}" for field, option in _KEEP.items() if getattr(plan, field)]
+        scope = f"--glob-archives=plan{plan.id}-*"
+        told.append(borg(run, repository, "prune", "--list", LOCK_WAIT, scope, *keep).log)
+    return _text(*told, f"{_forget_archives(run, repository)} archives were pruned.")
 
 
 def _break_lock(run: Runtime, job: Job, repository: Repository) -> str:
-    _borg(run, repository, "break-lock")
+    borg(run, repository, "break-lock")
     return "Locks left behind were removed."
 
 
 def _compact(run: Runtime, job: Job, repository: Repository) -> str:
-    _borg(run, repository, "compact", LOCK_WAIT)
-    return "Unused space was freed."
+    return _text(borg(run, repository, "compact", "--verbose", LOCK_WAIT).log, "Unused space was freed.")
+
+
+def _check(run: Runtime, job: Job, repository: Repository) -> str:
+    # Borg ends "with warnings" when it has found damage.
+    return _text(borg(run, repository, "check", "--verbose", LOCK_WAIT, accept=0).log, "The repository is sound.")
+
+
+def _delete_archive(run: Runtime, job: Job, repository: Repository) -> str:
+    archive = _archive(job, repository)
+    if archive is None:
+        return "The archive is gone already."
+    if archives.is_locked(archive):
+        raise BorgError(f"The archive {archive.name} was locked in the meantime.")
+    done = borg(run, repository, "delete", "--list", LOCK_WAIT, archive=archive.name)
+    if archive.name in _existing(run, repository):
+        raise BorgError(done.log.strip() or f"Borg did not delete the archive {archive.name}.")
+    archive.delete_instance()
+    return _text(done.log, f"The archive {archive.name} was deleted.")
+
+
+def _lock_archive(run: Runtime, job: Job, repository: Repository) -> str:
+    archive, name = _archive(job, repository), job.archive_name
+    if archive is None or name is None:
+        raise BorgError("The archive is gone.")
+    if archive.name != name:
+        borg(run, repository, "rename", LOCK_WAIT, archive=archive.name, then=[name])
+        Archive.update(name=name).where(Archive.id == archive.id).execute()
+    return f"The archive is named {name} now."
+
+
+def _archive(job: Job, repository: Repository) -> Archive | None:
+    found: Archive | None = repository.archives.where(Archive.id == job.restore_archive_id).first()
+    return found
 
 
 def _forget_archives(run: Runtime, repository: Repository) -> int:
     """Remove the records of archives that borg does not list any more; returns how many."""
-    listing = json.loads(_borg(run, repository, "list", "--json", LOCK_WAIT))
-    existing = {archive["name"] for archive in listing["archives"]}
+    existing = _existing(run, repository)
     gone = [archive.id for archive in repository.archives if archive.name not in existing]
     return int(Archive.delete().where(Archive.id.in_(gone)).execute()) if gone else 0
 
 
-def _borg(run: Runtime, repository: Repository, command: str, *options: str) -> str:
-    directory = storage.repository_directory(repository)
-    secret = repositories.passphrase(run, repository)
-    return run.borg.run([command, *options, str(directory)], secret)
+def _existing(run: Runtime, repository: Repository) -> set[str]:
+    """The names of a repository's archives, as borg lists them.
+
+    :raises BorgError: the list cannot be read; nothing may be concluded from it.
+    """
+    listing = borg(run, repository, "list", "--json", LOCK_WAIT, accept=0).output
+    try:
+        return {archive["name"] for archive in json.loads(listing)["archives"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise BorgError("Borg's list of archives could not be read; the records stay as they were.") from error
+
+
+def _text(*parts: str) -> str:
+    return "\n".join(part.strip() for part in parts if part.strip())
 
 
 _ACTIONS: dict[str, Callable[[Runtime, Job, Repository], str]] = {
     "prune": _prune,
     "break_lock": _break_lock,
     "compact": _compact,
+    "repo_check": _check,
+    "archive_delete": _delete_archive,
+    "archive_lock": _lock_archive,
+    "s3_sync": lambda run, job, repository: s3_sync.copy(run, repository),
 }

@@ -13,7 +13,7 @@ import peewee
 from bbs_server.models import Client, Job, Plan
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import states
-from bbs_server.services import clients, jobs, plans, tasks
+from bbs_server.services import clients, jobs, maintenance_mode, plans, tasks
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +25,11 @@ def queue_due_plans(run: Runtime) -> int:
     """Queue a backup for every plan whose time has come; returns how many were queued.
 
     The unique pair (plan, due time) makes sure that no time is queued twice, whatever number of
-    workers look. A plan whose last backup is still active skips this time.
+    workers look. A plan whose last backup is still active skips this time. In maintenance mode
+    nothing is queued; what became due meanwhile runs once afterwards (agent-protocol.md §8).
     """
+    if maintenance_mode.enabled():
+        return 0
     now, queued = run.clock(), 0
     for plan in Plan.select().where(Plan.next_run <= now).order_by(Plan.next_run, Plan.id):
         with run.writing():
@@ -52,7 +55,8 @@ def queue_due_plans(run: Runtime) -> int:
 def promote(run: Runtime) -> None:
     """Let queued agent jobs through, first in first out, as far as slots are free.
 
-    A job waits while its client is not online or its repository is in use.
+    A job waits while its client is not online or its repository is in use. In maintenance mode
+    only updates pass (agent-protocol.md §9).
     """
     agent_jobs = Job.task_type.not_in(jobs.SERVER_TASKS)
     occupied = Job.select().where(Job.status.in_(states.OCCUPYING) & agent_jobs & Job.task_type.not_in(UPDATE_TASKS))
@@ -75,6 +79,8 @@ def promote(run: Runtime) -> None:
         .order_by(Job.queued_at, Job.id)
         .limit(free)
     )
+    if maintenance_mode.enabled():
+        ready = ready.where(Job.task_type.in_(UPDATE_TASKS))
     for job in ready:
         name = tasks.archive_name(run, job.plan) if job.task_type == "backup" and job.plan else None
         enter(run, job, states.SENT, archive_name=name)
@@ -121,6 +127,15 @@ def fail(run: Runtime, job: Job, reason: str) -> bool:
         completed_at=now,
         duration_seconds=int((now - started).total_seconds()),
     )
+
+
+def fail_interrupted_jobs(run: Runtime) -> int:
+    """Fail the server's own jobs that a worker left in the middle, so that their repositories are free again.
+
+    Only for the start of the one worker: nobody else carries these jobs out. Returns how many.
+    """
+    interrupted = Job.select().where((Job.status == states.RUNNING) & Job.task_type.in_(jobs.SERVER_TASKS))
+    return sum(fail(run, job, "The server was stopped in the middle of this job: retry it.") for job in interrupted)
 
 
 def fail_lost_jobs(run: Runtime, silence: timedelta) -> int:

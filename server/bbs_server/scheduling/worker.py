@@ -11,9 +11,10 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from bbs_server.models import Repository
+from bbs_server.pid_file import PidFile
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import maintenance, queue
-from bbs_server.services import repositories, trash
+from bbs_server.services import health, repositories, trash
 
 logger = logging.getLogger(__name__)
 
@@ -21,26 +22,41 @@ LOST_AFTER = timedelta(minutes=5)
 """Silence of a client and its job before the job counts as lost (agent-protocol.md §9.1)."""
 
 
+Step = Callable[[Runtime], object]
+
+
 def work(run: Runtime, stop: threading.Event) -> None:
-    """Make rounds until told to stop. A step that fails is logged and does not end the others."""
-    logger.info("Worker started: a round every %s s.", run.settings.worker_interval)
-    while not stop.is_set():
+    """Make rounds until told to stop: scheduling in one thread, the server's own jobs in another.
+
+    A check or a prune takes as long as it takes; no plan waits for it.
+
+    :raises AlreadyRunning: another worker runs for this server.
+    """
+    with PidFile(run.settings.run_directory / "worker.pid", "The worker").holding():
+        logger.info("Worker started: a round every %s s.", run.settings.worker_interval)
         with run.database.connection_context():
-            round_once(run)
-        stop.wait(run.settings.worker_interval)
-    logger.info("Worker stopped.")
+            queue.fail_interrupted_jobs(run)
+        upkeep = threading.Thread(target=_repeat, args=(run, stop, UPKEEP), name="upkeep")
+        upkeep.start()
+        _repeat(run, stop, SCHEDULING)
+        upkeep.join()
+        logger.info("Worker stopped.")
 
 
 def round_once(run: Runtime) -> None:
-    """One round, in an order that lets a plan that is due now start now."""
-    steps: tuple[Callable[[Runtime], object], ...] = (
-        queue.queue_due_plans,
-        queue.promote,
-        lambda run: queue.fail_lost_jobs(run, LOST_AFTER),
-        maintenance.do_all,
-        _measure_repositories,
-        trash.empty,
-    )
+    """One round of everything, in an order that lets a plan that is due now start now."""
+    _do(run, (*SCHEDULING, *UPKEEP))
+
+
+def _repeat(run: Runtime, stop: threading.Event, steps: tuple[Step, ...]) -> None:
+    while not stop.is_set():
+        with run.database.connection_context():
+            _do(run, steps)
+        stop.wait(run.settings.worker_interval)
+
+
+def _do(run: Runtime, steps: tuple[Step, ...]) -> None:
+    """Take the steps. One that fails is logged and does not stop the others."""
     for step in steps:
         try:
             step(run)
@@ -48,7 +64,18 @@ def round_once(run: Runtime) -> None:
             logger.exception("A step of the worker failed; the next round tries again.")
 
 
+def _fail_lost_jobs(run: Runtime) -> None:
+    queue.fail_lost_jobs(run, LOST_AFTER)
+
+
 def _measure_repositories(run: Runtime) -> None:
     stale = Repository.select().where(Repository.size_is_stale & (Repository.storage_type == "local"))
     for repository in stale:
         repositories.measure(repository)
+
+
+SCHEDULING: tuple[Step, ...] = (health.note_round, queue.queue_due_plans, queue.promote, _fail_lost_jobs)
+"""Quick steps that plans wait for."""
+
+UPKEEP: tuple[Step, ...] = (maintenance.do_all, _measure_repositories, trash.empty)
+"""Steps that may take hours."""

@@ -17,7 +17,7 @@ from bbs_server.errors import NotFound
 from bbs_server.models import Archive, Client, Job, Repository
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import queue, states
-from bbs_server.services import audit, jobs, tasks
+from bbs_server.services import audit, jobs, s3_links, tasks
 
 FACTS: dict[str, int] = {
     "hostname": 255,
@@ -192,6 +192,7 @@ def _end(run: Runtime, job: Job, report: Mapping[str, Any], *, completed: bool) 
         Repository.update(size_is_stale=True).where(Repository.id == job.repository_id).execute()
         if jobs.retains(job.plan):
             jobs.queue_server_task(run, job, "prune")
+        s3_links.queue_copy(run, job)
 
 
 def _record_archive(run: Runtime, job: Job, report: Mapping[str, Any]) -> int | None:

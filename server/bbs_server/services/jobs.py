@@ -22,7 +22,7 @@ from bbs_server.services import audit, clients
 MAXIMUM_PAGE = 200
 DEFAULT_PAGE = 50
 
-SERVER_TASKS = frozenset({"prune", "compact", "repo_check", "break_lock", "archive_delete"})
+SERVER_TASKS = frozenset({"prune", "compact", "repo_check", "break_lock", "archive_delete", "archive_lock", "s3_sync"})
 """Task types the worker carries out; all others are for agents (agent-protocol.md §7.2)."""
 
 LOCKING_TASKS = frozenset({"backup", "restore"})
@@ -213,6 +213,8 @@ def retry(run: Runtime, job: Job) -> Job:
             restore_paths=job.restore_paths,
             restore_destination=job.restore_destination,
             restore_databases=job.restore_databases,
+            # An agent's archive gets a new name; the server's jobs are about an existing one.
+            archive_name=job.archive_name if job.task_type in SERVER_TASKS else None,
             queued_at=run.clock(),
         )
         audit.record(run, "job.retry", f"Job #{job.id} retried as #{again.id}.", client=job.client)

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Any
+
+import peewee
 
 from bbs_server.errors import Invalid
 from bbs_server.models import NAME_LENGTH
@@ -26,6 +29,11 @@ def checked(name: str, field: str = "name", length: int = NAME_LENGTH) -> str:
     if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in trimmed):
         raise Invalid(f"{field}: must not contain line breaks or control characters.")
     return trimmed
+
+
+def alphabetically(field: peewee.Field) -> Any:
+    """How lists are ordered by name: capitals and small letters alike, as upstream's database compares them."""
+    return peewee.fn.LOWER(field)
 
 
 def slug(name: str) -> str:

@@ -59,7 +59,7 @@ def find(client: Client, plan_id: int) -> Plan:
 
 def listed(client: Client) -> list[dict[str, Any]]:
     """A client's plans by name."""
-    plans = list(_with_repository().where(Plan.client == client).order_by(Plan.name, Plan.id))
+    plans = list(_with_repository().where(Plan.client == client).order_by(names.alphabetically(Plan.name), Plan.id))
     attached: dict[int, list[dict[str, Any]]] = {plan.id: [] for plan in plans}
     for link in _links().join(Plan, on=PlanPlugin.plan).where(Plan.client == client):
         attached[link.plan_id].append(_attached(link))

@@ -17,7 +17,7 @@ from bbs_server.clock import wire
 from bbs_server.errors import Conflict, NotFound
 from bbs_server.models import Client, PluginConfig
 from bbs_server.runtime import Runtime
-from bbs_server.services import audit, names
+from bbs_server.services import audit, names, s3_links
 
 
 def find(client: Client, config_id: int) -> PluginConfig:
@@ -33,7 +33,7 @@ def find(client: Client, config_id: int) -> PluginConfig:
 
 def listed(client: Client) -> list[dict[str, Any]]:
     """A client's configurations by plugin name, then by their own; secrets masked."""
-    rows = sorted(client.plugin_configs, key=lambda row: (PLUGINS[row.plugin].name, row.name, row.id))
+    rows = sorted(client.plugin_configs, key=lambda row: (PLUGINS[row.plugin].name, row.name.lower(), row.id))
     return [masked(row) for row in rows]
 
 
@@ -117,8 +117,18 @@ def update(
 
 
 def delete(run: Runtime, row: PluginConfig) -> None:
-    """Remove a configuration, also from the plans it is attached to."""
+    """Remove a configuration, also from the plans it is attached to.
+
+    :raises Conflict: repositories are copied to S3 with it.
+    """
     with run.writing():
+        linked = [{"id": link.repository_id, "name": link.repository.name} for link in s3_links.of(row)]
+        if linked:
+            raise Conflict(
+                f"{len(linked)} repositories are copied to S3 with this configuration.",
+                reason="repositories_attached",
+                repositories=linked,
+            )
         row.delete_instance()
         audit.record(run, "plugin_config.delete", f'Plugin config "{row.name}" deleted.', client=row.client)
 

@@ -19,11 +19,14 @@ from bbs_server.errors import Conflict, Invalid, NotFound, ServerFault
 from bbs_server.models import Archive, Client, Job, Repository, StorageLocation
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import states
-from bbs_server.services import audit, names, storage, trash
+from bbs_server.services import audit, names, s3_links, storage, trash
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_ENCRYPTION = "repokey-blake2"
+
+LOCK_PREFIX = "locked."
+"""A locked archive bears this before its name; no plan's prune matches it (admin-api.md §5.3)."""
 
 
 def find(client: Client, repository_id: int) -> Repository:
@@ -48,16 +51,19 @@ def listed(client: Client) -> list[dict[str, Any]]:
     )
     rows_of_counts: Any = counts.tuples()
     archive_count: dict[int, int] = dict(rows_of_counts)
-    return [summary(row, archive_count.get(row.id, 0)) for row in rows]
+    links = s3_links.states(client.id)
+    return [summary(row, archive_count.get(row.id, 0), links.get(row.id)) for row in rows]
 
 
 def shown(repository: Repository) -> dict[str, Any]:
     """One repository as it stands in lists."""
-    return summary(repository, repository.archives.count())
+    link = s3_links.states(repository.client_id).get(repository.id)
+    return summary(repository, repository.archives.count(), link)
 
 
-def summary(repository: Repository, archive_count: int) -> dict[str, Any]:
+def summary(repository: Repository, archive_count: int, link: s3_links.State | None) -> dict[str, Any]:
     """The fields that every reading of a repository has."""
+    link = link or s3_links.State()
     return {
         "id": repository.id,
         "name": repository.name,
@@ -67,8 +73,8 @@ def summary(repository: Repository, archive_count: int) -> dict[str, Any]:
         "size_bytes": repository.size_bytes,
         "archive_count": archive_count,
         "created_at": wire(repository.created_at),
-        "s3_sync_enabled": False,
-        "s3_last_sync_at": None,
+        "s3_sync_enabled": link.enabled,
+        "s3_last_sync_at": wire(link.last_sync_at),
     }
 
 
@@ -91,19 +97,20 @@ def create(
     :raises Conflict: the client has a repository of that name in that location.
     :raises ServerFault: ``borg init`` failed.
     """
-    encryption = encryption or DEFAULT_ENCRYPTION
+    encryption = DEFAULT_ENCRYPTION if encryption is None else encryption
     if encryption not in ENCRYPTIONS:
         raise Invalid(f"encryption: must be one of {', '.join(ENCRYPTIONS)}.")
     location = storage.choose(storage_location_id)
     slug = names.slug(names.checked(name))
-    secret = None if encryption == "none" else passphrase or _generate_passphrase(run)
+    secret = None if encryption == "none" else passphrase or generate_passphrase(run)
     directory = storage.client_directory(location, client.id)
     _refuse_taken(directory / slug)
-    fresh = _initialise(run, directory, encryption, secret)
-    try:
-        repository = _record(run, client, location, slug, encryption, secret, fresh)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+    with storage.client_directory_present(run, directory):
+        fresh = _initialise(run, directory, encryption, secret)
+        try:
+            repository = _record(run, client, location, slug, encryption, secret, fresh)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
     created = {
         "id": repository.id,
         "name": slug,
@@ -138,15 +145,18 @@ def rename(run: Runtime, repository: Repository, name: str) -> Repository:
         repository.name = slug
         repository.path = storage.repository_url(run, location, repository.client, slug)
         repository.save(only=[Repository.name, Repository.path])
-        old.rename(new)
+        run.act(old.rename, new)
     return repository
 
 
 def delete(run: Runtime, repository: Repository, *, keep_data: bool) -> None:
     """Remove a repository; its data goes to the trash, or stays where it is with ``keep_data``.
 
-    :raises Conflict: plans use it, or jobs are active.
+    Data on a remote SSH host always stays.
+
+    :raises Conflict: archives are locked, plans use it, or jobs are active.
     """
+    refuse_locked(Repository.id == repository.id)
     plans = [{"id": plan.id, "name": plan.name} for plan in repository.plans]
     if plans:
         raise Conflict(
@@ -166,6 +176,18 @@ def delete(run: Runtime, repository: Repository, *, keep_data: bool) -> None:
             discarded.append(trash.discard(run, location, storage.repository_directory(repository)))
 
 
+def refuse_locked(which: peewee.Expression) -> None:
+    """Refuse to remove repositories with locked archives.
+
+    :raises Conflict: there are some.
+    """
+    locked = Archive.select().join(Repository).where(which & Archive.name.startswith(LOCK_PREFIX)).count()
+    if locked:
+        raise Conflict(
+            f"{locked} archive(s) are locked: unlock them first.", reason="locked_archives", locked_archives=locked
+        )
+
+
 def passphrase(run: Runtime, repository: Repository) -> str | None:
     """The repository's passphrase, None when it is not encrypted."""
     if repository.sealed_passphrase is None:
@@ -183,7 +205,7 @@ def measure(repository: Repository) -> None:
 def _initialise(run: Runtime, directory: Path, encryption: str, secret: str | None) -> Path:
     fresh = directory / f".new-{run.token_bytes(8).hex()}"
     try:
-        run.borg.init(fresh, encryption, secret)
+        run.act(run.borg.init, fresh, encryption, secret)
     except BorgError as error:
         shutil.rmtree(fresh, ignore_errors=True)
         logger.error("borg init failed: %s", error)
@@ -218,13 +240,17 @@ def _record(
                 )
                 repository.save(only=[Repository.sealed_passphrase])
             audit.record(run, "repository.create", f'Repository "{slug}" created.', client=client)
-            fresh.rename(fresh.with_name(slug))
-    except (peewee.IntegrityError, OSError) as error:
+            run.act(fresh.rename, fresh.with_name(slug))
+    except peewee.IntegrityError as error:
         raise _taken(slug) from error
+    except OSError as error:
+        if fresh.with_name(slug).exists():
+            raise _taken(slug) from error
+        raise ServerFault(f"The repository could not be put in its place: {error.strerror or error}.") from error
     return repository
 
 
-def _generate_passphrase(run: Runtime) -> str:
+def generate_passphrase(run: Runtime) -> str:
     """Five groups of four uppercase hex digits (admin-api.md §5.2)."""
     digits = run.token_bytes(10).hex().upper()
     return "-".join(digits[start : start + 4] for start in range(0, len(digits), 4))

@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from bbs_server.borg.keys import AuthorizedKeys
 from bbs_server.clock import wire
-from bbs_server.errors import Invalid, ServerFault
+from bbs_server.errors import Conflict, Invalid, NotFound, ServerFault, Unprocessable
 from bbs_server.models import Client, RemoteSshConfig, Repository, StorageLocation
 from bbs_server.runtime import Runtime
+from bbs_server.services import audit, names
 
 GIGABYTE = 1024**3
 
@@ -45,6 +49,20 @@ def client_directory(location: StorageLocation, client_id: int) -> Path:
     return Path(location.path) / str(client_id)
 
 
+@contextmanager
+def client_directory_present(run: Runtime, directory: Path) -> Iterator[None]:
+    """A client's folder in a location, made if need be; taken back when what needs it fails."""
+    made = not directory.is_dir()
+    run.act(directory.mkdir, mode=0o750, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        if made:
+            with suppress(OSError):  # another request uses it by now
+                directory.rmdir()
+        raise
+
+
 def location_of(repository: Repository) -> StorageLocation:
     """The location of a local repository; every local repository has one."""
     location = repository.storage_location
@@ -69,14 +87,140 @@ def repository_url(run: Runtime, location: StorageLocation, client: Client, slug
 def publish_locations(run: Runtime) -> None:
     """Tell the gate which locations there are."""
     rows = StorageLocation.select().order_by(StorageLocation.id)
-    AuthorizedKeys(run.settings.ssh_directory).write_locations(row.path for row in rows)
+    run.act(AuthorizedKeys(run.settings.ssh_directory).write_locations, [row.path for row in rows])
+
+
+def find(location_id: int) -> StorageLocation:
+    """One location.
+
+    :raises NotFound: unknown.
+    """
+    found: StorageLocation | None = StorageLocation.get_or_none(StorageLocation.id == location_id)
+    if found is None:
+        raise NotFound("Storage location not found.")
+    return found
+
+
+def create(run: Runtime, *, label: str | None, path: str | None, is_default: bool) -> StorageLocation:
+    """Add a location: an existing folder in which the server may write.
+
+    :raises Invalid: no label, or a path that cannot be a location.
+    :raises Conflict: the folder is, holds or lies in a location already.
+    """
+    label, folder = names.checked(label or "", "label"), _checked_folder(path or "")
+    with _changing(run):
+        for other in StorageLocation.select():
+            _refuse_overlap(folder, Path(other.path))
+        if is_default:
+            StorageLocation.update(is_default=False).execute()
+        location: StorageLocation = StorageLocation.create(
+            label=label, path=str(folder), is_default=is_default, created_at=run.clock()
+        )
+        audit.record(run, "storage.create", f'Storage location "{label}" created at {folder}.')
+    return location
+
+
+def update(run: Runtime, location: StorageLocation, values: Mapping[str, Any]) -> StorageLocation:
+    """Change label, default or stated capacity.
+
+    :param values: ``capacity_bytes`` null or 0: measure instead.
+    :raises Unprocessable: nothing to change, or a change that is not possible.
+    """
+    if not values:
+        raise Unprocessable("No fields to update: send label, is_default or capacity_bytes.")
+    if values.get("path", location.path) != location.path:
+        raise Unprocessable("path: cannot be changed; add another location.")
+    if not values.get("label", "unchanged").strip():
+        raise Unprocessable("label: must not be empty.")
+    if location.is_default and values.get("is_default") is False:
+        raise Unprocessable("is_default: make another location the default instead.")
+    with run.writing():
+        if "label" in values:
+            location.label = names.checked(values["label"], "label")
+        if "capacity_bytes" in values:
+            location.capacity_bytes = values["capacity_bytes"] or None
+        if values.get("is_default"):
+            StorageLocation.update(is_default=False).execute()
+            location.is_default = True
+        location.save()
+        audit.record(run, "storage.update", f'Storage location "{location.label}" updated.')
+    return location
+
+
+def delete(run: Runtime, location: StorageLocation) -> None:
+    """Forget a location; the folder and what is in it stay.
+
+    :raises Conflict: repositories lie there, it is the default, or the one that agents' URLs start at.
+    """
+    with _changing(run):
+        used = [row.name for row in location.repositories.order_by(Repository.name, Repository.id)]
+        if used:
+            raise Conflict(
+                f"{len(used)} repositories lie in this location.", reason="repositories_attached", repositories=used
+            )
+        if location.is_default:
+            raise Conflict("The default location cannot be deleted: make another one the default.", reason="default")
+        if location.id == home().id:
+            raise Conflict("The first location holds every client's home folder and stays.", reason="home")
+        location.delete_instance()
+        audit.record(run, "storage.delete", f'Storage location "{location.label}" removed; its data stays.')
+
+
+def capacity() -> dict[str, Any]:
+    """How full the default location is (admin-api.md §5.7).
+
+    :raises ServerFault: its folder cannot be looked at.
+    """
+    total, used, free, _, unknown = _capacity(choose(None))
+    if unknown:
+        raise ServerFault(unknown)
+    return {"provisioned_bytes": total, "used_bytes": used, "free_bytes": free}
 
 
 def listed() -> dict[str, Any]:
     """Both kinds of storage (admin-api.md §5.7)."""
-    local = StorageLocation.select().order_by(StorageLocation.label, StorageLocation.id)
-    remote = RemoteSshConfig.select().order_by(RemoteSshConfig.name, RemoteSshConfig.id)
+    local = StorageLocation.select().order_by(names.alphabetically(StorageLocation.label), StorageLocation.id)
+    remote = RemoteSshConfig.select().order_by(names.alphabetically(RemoteSshConfig.name), RemoteSshConfig.id)
     return {"local": [_local(row) for row in local], "remote_ssh": [_remote(row) for row in remote]}
+
+
+@contextmanager
+def _changing(run: Runtime) -> Iterator[None]:
+    """A transaction that changes locations; the gate's list says the same as the database before and after."""
+    try:
+        with run.writing():
+            yield
+            publish_locations(run)
+    except BaseException:
+        with suppress(OSError):
+            publish_locations(run)
+        raise
+
+
+def _checked_folder(path: str) -> Path:
+    if not path.strip():
+        raise Invalid("path: is required and must not be empty.")
+    if not path.startswith("/") or not path.isprintable():
+        raise Invalid("path: must be an absolute path without line breaks or control characters.")
+    # Borg takes "::" for the end of a path and braces for something to fill in.
+    if any(sign in path for sign in ("::", "{", "}")):
+        raise Invalid("path: must not hold ::, { or }, which mean something to borg.")
+    folder = Path(os.path.normpath(path))
+    try:
+        usable = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    except OSError:  # a name the file system cannot hold
+        usable = False
+    if not usable:
+        raise Invalid("path: must be an existing directory that the server can write to.")
+    return folder
+
+
+def _refuse_overlap(folder: Path, other: Path) -> None:
+    mine, theirs = folder.resolve(), other.resolve()
+    if mine == theirs:
+        raise Conflict("path: this directory is a storage location already.", reason="path_taken")
+    if mine.is_relative_to(theirs) or theirs.is_relative_to(mine):
+        raise Conflict(f"path: must not hold or lie in the storage location {other}.", reason="path_taken")
 
 
 def _local(row: StorageLocation) -> dict[str, Any]:

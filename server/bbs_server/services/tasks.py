@@ -15,12 +15,15 @@ from bbs_server.borg.command import UNATTENDED
 from bbs_server.borg.options import split_options
 from bbs_server.models import Archive, Job, Plan, PluginConfig, Repository
 from bbs_server.runtime import Runtime
-from bbs_server.services import jobs, plans, plugin_configs, repositories
+from bbs_server.services import jobs, plans, plugin_configs, remote_ssh_configs, repositories
 
 LOCK_WAIT = "--lock-wait=600"
 
 AGENT_KEY_FILE = "/etc/bbs-agent/ssh_key"
 """Where a stock agent keeps its SSH key; the bundled agent puts its own place instead."""
+
+REMOTE_KEY_FILE = "/tmp/bbs-remote-ssh-key"
+"""Where a stock agent puts ``remote_ssh_key`` while the task runs (agent-protocol.md §6.4)."""
 
 
 class NothingToDo(Exception):
@@ -50,7 +53,7 @@ def _backup(run: Runtime, job: Job) -> dict[str, Any]:
     configs = plans.attached_configs(plan)
     directories = _with_dump_folders(run, plans.lines(plan.directories), configs)
     command = [
-        "borg", "create", "--json", "--log-json", "--list", "--progress", LOCK_WAIT,
+        "borg", "create", *_remote_options(repository), "--json", "--log-json", "--list", "--progress", LOCK_WAIT,
         *split_options(plan.advanced_options or ""),
         *(part for pattern in plans.lines(plan.excludes) for part in ("--exclude", pattern)),
         f"{repository.path}::{job.archive_name}",
@@ -66,6 +69,7 @@ def _backup(run: Runtime, job: Job) -> dict[str, Any]:
         "repo_path": repository.path,
         "plan_name": plan.name,
         "client_name": job.client.name,
+        **_remote_key(run, repository),
     }
     return task | ({"plugins": [_plugin(run, config) for config in configs]} if configs else {})
 
@@ -77,10 +81,11 @@ def _restore(run: Runtime, job: Job) -> dict[str, Any]:
     paths = [path.lstrip("/") for path in json.loads(job.restore_paths or "[]")]
     task: dict[str, Any] = {
         "command": [
-            "borg", "extract", "--log-json", "--progress", "--list", LOCK_WAIT,
+            "borg", "extract", *_remote_options(job.repository), "--log-json", "--progress", "--list", LOCK_WAIT,
             f"{job.repository.path}::{archive.name}", *paths,
         ],
         "env": _environment(run, job.repository),
+        **_remote_key(run, job.repository),
     }  # fmt: skip
     return task | ({"cwd": job.restore_destination} if job.restore_destination else {})
 
@@ -117,11 +122,24 @@ def _environment(run: Runtime, repository: Repository) -> dict[str, str]:
     takes them from its registration and replaces BORG_RSH.
     """
     secret = repositories.passphrase(run, repository)
+    config = repository.remote_ssh_config
+    key_file, port = (REMOTE_KEY_FILE, config.remote_port) if config else (AGENT_KEY_FILE, run.settings.ssh_port)
     remote_shell = (
-        f"ssh -i {AGENT_KEY_FILE} -p {run.settings.ssh_port} -o StrictHostKeyChecking=no"
+        f"ssh -i {key_file} -p {port} -o StrictHostKeyChecking=no"
         " -o UserKnownHostsFile=/dev/null -o BatchMode=yes -o LogLevel=ERROR"
     )
     return {**UNATTENDED, **({"BORG_PASSPHRASE": secret} if secret else {}), "BORG_RSH": remote_shell}
+
+
+def _remote_options(repository: Repository) -> tuple[str, ...]:
+    config = repository.remote_ssh_config
+    return remote_ssh_configs.borg_options(config) if config else ()
+
+
+def _remote_key(run: Runtime, repository: Repository) -> dict[str, str]:
+    """The key for a third party's host, which the agent holds only while the task runs."""
+    config = repository.remote_ssh_config
+    return {"remote_ssh_key": remote_ssh_configs.private_key(run, config)} if config else {}
 
 
 _BUILDERS: dict[str, Callable[[Runtime, Job], dict[str, Any]]] = {

@@ -31,7 +31,7 @@ class Discarded:
 
 def discard(run: Runtime, location: Path, directory: Path) -> Discarded | None:
     """Move a folder of a storage location to its trash; None when there is nothing to move."""
-    if not directory.exists():
+    if run.rehearsing or not directory.exists():
         return None
     trash = location / FOLDER
     trash.mkdir(mode=0o700, exist_ok=True)

@@ -1,0 +1,42 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The repositories of all clients (admin-api.md §5.2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import fn
+
+from bbs_server.auth import Principal
+from bbs_server.errors import Forbidden
+from bbs_server.models import Archive, Client, Repository
+from bbs_server.runtime import Runtime
+from bbs_server.services import audit, names, repositories, s3_links
+
+
+def listed(run: Runtime, caller: Principal, *, include_secrets: bool) -> list[dict[str, Any]]:
+    """All repositories by client, then by name.
+
+    :param include_secrets: with their passphrases; each such reading is noted in the audit log.
+    :raises Forbidden: the token may not read secrets.
+    """
+    if include_secrets:
+        if not caller.token.can_read_secrets:
+            raise Forbidden("include_secrets: this token may not read secrets.")
+        audit.record(run, "repository.read_secrets", "The passphrases of all repositories were read.", level="warning")
+    rows = (
+        Repository.select(Repository, Client)
+        .join(Client)
+        .order_by(names.alphabetically(Client.name), Repository.name, Repository.id)
+    )
+    counts: Any = Archive.select(Archive.repository, fn.COUNT(Archive.id)).group_by(Archive.repository).tuples()
+    archives: dict[int, int] = dict(counts)
+    links = s3_links.states()
+    return [
+        repositories.summary(row, archives.get(row.id, 0), links.get(row.id))
+        | {"agent_id": row.client_id, "agent_name": row.client.name}
+        | ({"passphrase": repositories.passphrase(run, row)} if include_secrets else {})
+        for row in rows
+    ]

@@ -1,0 +1,104 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Archives: what backups made; deleted and locked by borg itself (admin-api.md §5.3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bbs_server.clock import wire
+from bbs_server.errors import Conflict, NotFound
+from bbs_server.models import Archive, Job, Repository
+from bbs_server.runtime import Runtime
+from bbs_server.services import audit
+from bbs_server.services.maintenance import queue_once
+from bbs_server.services.repositories import LOCK_PREFIX
+
+
+def find(repository: Repository, archive_id: int) -> Archive:
+    """One archive of a repository.
+
+    :raises NotFound: unknown, or another repository's.
+    """
+    found: Archive | None = repository.archives.where(Archive.id == archive_id).first()
+    if found is None:
+        raise NotFound("Archive not found.")
+    return found
+
+
+def listed(repository: Repository) -> list[dict[str, Any]]:
+    """A repository's archives, newest first."""
+    rows = repository.archives.order_by(Archive.created_at.desc(), Archive.id.desc())
+    return [
+        {
+            "id": row.id,
+            "name": row.name,
+            "file_count": row.file_count,
+            "original_size": row.original_size,
+            "deduplicated_size": row.deduplicated_size,
+            "locked": is_locked(row),
+            "has_databases": row.databases is not None,
+            "created_at": wire(row.created_at),
+        }
+        for row in rows
+    ]
+
+
+def is_locked(archive: Archive) -> bool:
+    """Whether the archive is kept from being pruned and deleted."""
+    return bool(archive.name.startswith(LOCK_PREFIX))
+
+
+def name_when(archive: Archive, *, locked: bool) -> str:
+    """The name that an archive has when it is locked or not."""
+    plain: str = archive.name.removeprefix(LOCK_PREFIX)
+    return LOCK_PREFIX + plain if locked else plain
+
+
+def delete(run: Runtime, repository: Repository, archive: Archive) -> Job:
+    """Queue the deletion of an archive.
+
+    :raises Conflict: the archive is locked, or a deletion is pending on the repository.
+    """
+    if is_locked(archive):
+        raise Conflict(f'The archive "{archive.name}" is locked: unlock it first.', reason="locked")
+    with run.writing():
+        job = queue_once(
+            run,
+            repository,
+            "archive_delete",
+            "A deletion is already pending on this repository.",
+            restore_archive_id=archive.id,
+            archive_name=archive.name,
+        )
+        audit.record(
+            run,
+            "archive.delete",
+            f'Deletion of the archive "{archive.name}" of "{repository.name}" queued.',
+            client=repository.client,
+            level="warning",
+        )
+    return job
+
+
+def lock(run: Runtime, repository: Repository, archive: Archive, *, locked: bool) -> Job | None:
+    """Queue the locking or unlocking of an archive; None when it is so already.
+
+    :raises Conflict: another change of a lock is pending on the repository.
+    """
+    if is_locked(archive) == locked:
+        return None
+    wanted = name_when(archive, locked=locked)
+    with run.writing():
+        job = queue_once(
+            run,
+            repository,
+            "archive_lock",
+            "A change of a lock is already pending on this repository.",
+            restore_archive_id=archive.id,
+            archive_name=wanted,
+        )
+        verb = "Locking" if locked else "Unlocking"
+        audit.record(run, "archive.lock", f'{verb} of the archive "{archive.name}" queued.', client=repository.client)
+    return job

@@ -1,0 +1,66 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How borg on this server reaches a repository, here or on a third party's host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from bbs_server.borg.command import Outcome
+from bbs_server.models import Repository
+from bbs_server.runtime import Runtime
+from bbs_server.services import remote_ssh_configs, repositories, storage
+
+
+@dataclass(frozen=True)
+class Access:
+    """What borg must be told to reach a repository.
+
+    :param url: a folder or an ``ssh://`` URL.
+    :param options: go right after borg's command.
+    :param remote_shell: the ssh command, for a repository on another host.
+    """
+
+    url: str
+    options: tuple[str, ...] = ()
+    remote_shell: str | None = None
+
+
+def borg(
+    run: Runtime,
+    repository: Repository,
+    command: str,
+    *options: str,
+    archive: str | None = None,
+    then: Sequence[str] = (),
+    accept: int = 1,
+) -> Outcome:
+    """Run a borg command on a repository.
+
+    :param archive: the archive it is about.
+    :param then: what follows the repository on the command line.
+    :param accept: highest exit code that is not a failure.
+    :raises BorgError: it failed.
+    """
+    with access(run, repository) as way:
+        target = f"{way.url}::{archive}" if archive else way.url
+        return run.borg.perform(
+            [command, *way.options, *options, target, *then],
+            repositories.passphrase(run, repository),
+            accept=accept,
+            remote_shell=way.remote_shell,
+        )
+
+
+@contextmanager
+def access(run: Runtime, repository: Repository) -> Iterator[Access]:
+    """The way to a repository; for one on another host it is open as long as the ``with`` block lasts."""
+    config = repository.remote_ssh_config
+    if config is None:
+        yield Access(str(storage.repository_directory(repository)))
+        return
+    with remote_ssh_configs.connection(run, config) as ssh:
+        yield Access(repository.path, remote_ssh_configs.borg_options(config), ssh.command_line)

@@ -1,0 +1,59 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""When each plan runs, over all clients (admin-api.md §5.4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import fn
+
+from bbs_server.auth import Principal
+from bbs_server.clock import wire
+from bbs_server.models import Client, Job, Plan, Repository
+from bbs_server.runtime import Runtime
+from bbs_server.services import clients, names, plans
+
+MANUAL = "manual"
+
+
+def listed(run: Runtime, caller: Principal) -> list[dict[str, Any]]:
+    """The schedules of all plans the caller may see, by client, then by plan."""
+    rows = (
+        Plan.select(Plan, Client, Repository)
+        .join(Client)
+        .switch(Plan)
+        .join(Repository, on=Plan.repository)
+        .order_by(names.alphabetically(Client.name), names.alphabetically(Plan.name), Plan.id)
+    )
+    if not caller.is_admin:
+        rows = rows.where(Client.owner == caller.user)
+    latest = latest_backups()
+    return [_summary(run, plan, latest.get(plan.id)) for plan in rows]
+
+
+def latest_backups() -> dict[int, Job]:
+    """The latest backup job of each plan."""
+    newest = Job.select(fn.MAX(Job.id)).where((Job.task_type == "backup") & Job.plan.is_null(False)).group_by(Job.plan)
+    return {job.plan_id: job for job in Job.select().where(Job.id.in_(newest)) if job.plan_id is not None}
+
+
+def _summary(run: Runtime, plan: Plan, latest: Job | None) -> dict[str, Any]:
+    shown = plans.summary(plan, [])
+    return {
+        "plan_id": plan.id,
+        "plan_name": plan.name,
+        "plan_enabled": plan.enabled,
+        "agent_id": plan.client_id,
+        "agent_name": plan.client.name,
+        "agent_status": clients.status(run, plan.client),
+        "repository_id": plan.repository_id,
+        "repository_name": plan.repository.name,
+        **{name: shown[name] for name in ("frequency", "times", "day_of_week", "day_of_month", "timezone")},
+        "schedule_enabled": not plan.paused and plan.frequency != MANUAL,
+        "next_run": wire(plan.next_run),
+        "last_run": wire(plan.last_run),
+        "last_status": latest.status if latest else None,
+        "last_completed_at": wire(latest.completed_at) if latest else None,
+    }
