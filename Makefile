@@ -19,7 +19,7 @@ quickstart-stop: ## stop what quickstart started, keep everything
 .PHONY: clean
 clean: ## stop what quickstart started and remove all that was made here
 	@docs/examples/quickstart.sh clean
-	@rm -rf .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache server/build server/*.egg-info tests/output
+	@rm -rf .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache server/build tests/output
 
 VENV := .venv
 # Two at a time, whole files: a file's tests share servers that are dear to start.

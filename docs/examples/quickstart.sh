@@ -1,6 +1,6 @@
 #!/bin/bash
-# From a fresh Debian or Ubuntu machine to a restorable archive. Everything it makes lies in two folders of the
-# checkout, .venv and .quickstart, besides the distribution's packages.
+# From a fresh Debian or Ubuntu machine to a restorable archive. What it makes lies in two folders of the checkout, .venv
+# and .quickstart, besides the distribution's packages and pip's own cache.
 #
 #   quickstart.sh          start the server, back this machine up, show the archives, restore a file
 #   quickstart.sh stop     stop the server and the agent, keep everything
@@ -46,10 +46,13 @@ check_machine() {
 }
 
 install_programs() {
-  [ -x "$bin/python" ] || "$PYTHON" -m venv "$QUICKSTART_VIRTUALENV"
-  if [ ! -x "$bin/ansible-playbook" ] || [ ! -x "$bin/bbs-server" ]; then
+  # The stamp is written last and tells what is installed: an interrupted or outdated installation is made anew.
+  local stamp=$QUICKSTART_VIRTUALENV/.quickstart
+  if ! cmp -s "$checkout/server/pyproject.toml" "$stamp"; then
+    "$PYTHON" -m venv "$QUICKSTART_VIRTUALENV"
     "$bin/python" -m pip install -q --disable-pip-version-check 'ansible-core>=2.19' requests -e "$checkout/server" ||
       die "The Python packages could not be installed: is the package index reachable?"
+    cp "$checkout/server/pyproject.toml" "$stamp"
   fi
   "$bin/ansible-galaxy" collection install --offline --force -p "$QUICKSTART_DIRECTORY/collections" "$checkout" \
     >"$QUICKSTART_DIRECTORY/collection.log" 2>&1 || die "The collection could not be installed; see $QUICKSTART_DIRECTORY/collection.log"
@@ -107,6 +110,7 @@ case ${1:-run} in
     umask 077
     check_machine
     mkdir -p "$QUICKSTART_DIRECTORY"
+    : >"$QUICKSTART_DIRECTORY/.made-by-quickstart"
     step "Programs"
     install_programs
     step "Server"
@@ -119,7 +123,14 @@ case ${1:-run} in
   stop) stop ;;
   clean)
     stop
+    # Only folders that this made: a name that was given by mistake must not cost somebody's data.
+    for folder in "$QUICKSTART_DIRECTORY" "$QUICKSTART_VIRTUALENV"; do
+      if [ -e "$folder" ] && [ ! -e "$folder/.made-by-quickstart" ] && [ ! -e "$folder/pyvenv.cfg" ]; then
+        die "$folder was not made by the quickstart; it stays."
+      fi
+    done
     rm -rf "$QUICKSTART_DIRECTORY" "$QUICKSTART_VIRTUALENV"
+    rm -rf "$checkout/server/bbs_server.egg-info"
     echo "removed: $QUICKSTART_DIRECTORY and $QUICKSTART_VIRTUALENV"
     ;;
   *) die "usage: quickstart.sh [run | stop | clean]" ;;

@@ -113,7 +113,12 @@ class Tokens(Converger):
 
     def keep(self, created: Object) -> Object:
         if self.dest:
-            write_private(self.dest, created["token"] + "\n")
+            try:
+                write_private(self.dest, created["token"] + "\n")
+            except BaseException:
+                # A token that nobody holds would stand in the way of the next run.
+                self.delete(created)
+                raise
         return created
 
     def delete(self, current: Object) -> None:

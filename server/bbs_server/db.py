@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import peewee
-from playhouse.db_url import connect
 from playhouse.migrations import Runner
 
 from bbs_server import models
@@ -32,16 +31,13 @@ class DatabaseError(Exception):
 def open_database(url: str) -> peewee.Database:
     """Open the database and bind the models to it.
 
-    :param url: ``sqlite:///PATH`` or ``postgresql://USER:PASSWORD@HOST/NAME``.
+    :param url: ``sqlite:///PATH``.
     :raises DatabaseError: the URL's scheme is not supported.
     """
     scheme = url.split(":", 1)[0]
-    if scheme == "sqlite":
-        database = peewee.SqliteDatabase(url.removeprefix("sqlite:///"), pragmas=_SQLITE_PRAGMAS)
-    elif scheme in ("postgres", "postgresql"):
-        database = connect(url)
-    else:
-        raise DatabaseError(f"Unsupported database {scheme!r}: use sqlite:///PATH or postgresql://…")
+    if scheme != "sqlite":
+        raise DatabaseError(f"Unsupported database {scheme!r}: use sqlite:///PATH.")
+    database = peewee.SqliteDatabase(url.removeprefix("sqlite:///"), pragmas=_SQLITE_PRAGMAS)
     models.proxy.initialize(database)
     return database
 

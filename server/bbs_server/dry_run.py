@@ -51,7 +51,7 @@ def rehearse(view: Callable[..., Any], arguments: dict[str, Any]) -> Response:
     """
     run = runtime().rehearsal()
     setattr(g, REHEARSAL, run)
-    with run.database.atomic() as transaction:
+    with run.writing() as transaction:
         before = _object()
         reply = current_app.make_response(view(**arguments))
         after = _object()

@@ -53,7 +53,7 @@ class Settings:
     """Public host keys handed to agents; empty: the private sshd's, else those in /etc/ssh."""
 
     database_url: str = ""
-    """sqlite:///PATH or postgresql://…; empty: an SQLite file in ``directory``."""
+    """sqlite:///PATH; empty: an SQLite file in ``directory``."""
 
     storage_path: str = ""
     """First storage location; empty: ``repositories`` in ``directory``."""

@@ -23,13 +23,13 @@ SETTINGS: dict[str, dict[str, Any]] = {REAL_AGENT: {"agent_poll_interval": 5}}
 """What upstream's settings were in a recording, where they matter."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def replayed(tmp_path_factory: pytest.TempPathFactory, remote_host: Path) -> dict[str, list[Difference]]:
     """The differences found in each file."""
     return {file: _differences(file, tmp_path_factory) for file in FILES}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def remote_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A remote host: an ``ssh`` that runs the command here, and refuses connections to port 2 as in the recordings."""
     folder = tmp_path_factory.mktemp("remote")

@@ -121,3 +121,16 @@ def test_command_fails(fleet: Harness, shell: dict[str, Any]) -> None:
 def test_command_cannot_set_an_expiry(fleet: Harness, shell: dict[str, Any]) -> None:
     message = fleet.fails("bbs_token", name="x", expires_at="2090-01-01", **shell)
     assert "expires_at needs url and token" in message
+
+
+def test_a_token_that_could_not_be_written_does_not_stay(fleet: Harness, tmp_path: Path) -> None:
+    message = fleet.fails("bbs_token", name="deploy", dest=str(tmp_path / "nowhere" / "token"))
+    assert "Cannot write" in message
+    dest = tmp_path / "token"
+    assert fleet.ok("bbs_token", name="deploy", dest=str(dest))["changed"]
+
+
+def test_nor_one_that_the_command_made(fleet: Harness, shell: dict[str, Any], tmp_path: Path) -> None:
+    fleet.fails("bbs_token", name="deploy", dest=str(tmp_path / "nowhere" / "token"), **shell)
+    dest = tmp_path / "token"
+    assert fleet.ok("bbs_token", name="deploy", dest=str(dest), **shell)["changed"]

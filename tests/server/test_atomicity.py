@@ -23,7 +23,7 @@ MOST_WRITES = 40
 
 
 class Sabotage:
-    """Makes the n-th write of a request fail, whether it goes to the database or elsewhere."""
+    """Makes the n-th write of a request fail, whether it goes to the database or elsewhere; a COMMIT is one too."""
 
     def __init__(self, fatal: int) -> None:
         self.left = fatal
@@ -39,19 +39,25 @@ class Sabotage:
 
     @contextmanager
     def installed(self, monkeypatch: pytest.MonkeyPatch, server: Server) -> Iterator[None]:
-        execute, act = server.run.database.execute_sql, Runtime.act
+        database = server.run.database
+        execute, commit, act = database.execute_sql, database.commit, Runtime.act
 
         def failing_execute(sql: str, *arguments: Any) -> Any:
             if sql.startswith(("INSERT", "UPDATE", "DELETE")) and '"tokens"' not in sql:
                 self.count(peewee.OperationalError("disk I/O error"))
             return execute(sql, *arguments)
 
+        def failing_commit() -> None:
+            self.count(peewee.OperationalError("database or disk is full"))
+            commit()
+
         def failing_act(run: Runtime, effect: Any, *arguments: Any, **options: Any) -> None:
             self.count(OSError("disk I/O error"))
             act(run, effect, *arguments, **options)
 
         with monkeypatch.context() as patched:
-            patched.setattr(server.run.database, "execute_sql", failing_execute)
+            patched.setattr(database, "execute_sql", failing_execute)
+            patched.setattr(database, "commit", failing_commit)
             patched.setattr(Runtime, "act", failing_act)
             yield
 

@@ -8,6 +8,7 @@ That a dry run leaves no trace is shown for every write of the API in ``test_api
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -94,3 +95,15 @@ def test_the_parameter_is_true_or_false(server: Server) -> None:
     refused = server.call("POST", "/clients?dry_run=maybe", {"name": "x"})
     assert (refused.status_code, refused.json) == (400, {"error": "dry_run: must be true or false."})
     assert server.call("POST", "/clients?dry_run=0", {"name": "x"}).status_code == 201
+
+
+def test_it_waits_for_a_writer_instead_of_failing(server: Server, client: dict[str, Any]) -> None:
+    def rehearse_often(_: int) -> set[int]:
+        caller = server.app.test_client()
+        headers = {"Authorization": f"Bearer {server.token}"}
+        path = f"/api/v1/clients/{client['id']}?dry_run=1"
+        return {caller.put(path, json={"name": "x"}, headers=headers).status_code for _ in range(10)}
+
+    with ThreadPoolExecutor(4) as pool:
+        codes = pool.map(rehearse_often, range(4))
+    assert set().union(*codes) == {200}

@@ -79,3 +79,15 @@ def test_what_was_rejected_is_not_repeated(server: Server) -> None:
 
     assert reply.status_code == 400
     assert "hunter2" not in reply.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"name": ' + b"9" * 5000 + b"}", b"[" * 100_000 + b"]" * 100_000, b'{"name": "\\ud800"}'],
+    ids=["long number", "deep nesting", "lone surrogate"],
+)
+def test_json_that_nothing_can_read_is_refused(server: Server, body: bytes) -> None:
+    reply = server.call("POST", "/clients", headers={"Content-Type": "application/json"}, data=body)
+
+    assert reply.status_code == 400, reply.text
+    assert list(reply.json) == ["error"]

@@ -127,3 +127,19 @@ def secret_at_the_agent(server: Server, client: dict[str, Any], config: str) -> 
     (task,) = server.agent("GET", "/tasks", client["api_key"]).json["tasks"]
     password: str = task["plugins"][0]["config"]["password"]
     return password
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"password": "\ud800"},
+        {"exclude_databases": ["\ud800"]},
+        {"databases": "a\x00b"},
+        {"dump_dir": "--rsh=evil"},
+    ],
+)
+def test_what_no_database_or_borg_takes_is_refused(server: Server, configs: str, config: dict[str, Any]) -> None:
+    reply = server.call("POST", configs, {"plugin": "mysql_dump", "name": "x", "config": MYSQL | config})
+
+    assert reply.status_code == 400
+    assert reply.json["error"].startswith(f"config.{next(iter(config))}: must be")

@@ -5,6 +5,7 @@
 
 import os
 import tempfile
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 
@@ -36,7 +37,7 @@ class PluginScope(NamedTuple):
             yield path
 
 
-class Plugin:
+class Plugin(ABC):
     """One attached plugin config, used from `pre` before borg to `clean_up` after it.
 
     Each step returns a line for the job's log ("" for none) and raises PluginError, or Cancelled.
@@ -69,9 +70,9 @@ class Plugin:
         """Remove what `pre` made; called after a completed backup only."""
         return ""
 
+    @abstractmethod
     def test(self) -> str:
         """Try the plugin without a backup."""
-        raise NotImplementedError
 
     def database_group(self) -> Optional[Dict[str, Any]]:
         """This plugin's entry in `databases_backed_up`, None when it dumped nothing."""

@@ -8,6 +8,7 @@ import os
 import shlex
 import shutil
 import tempfile
+from abc import abstractmethod
 from typing import Any, Dict, List, Optional
 
 from ..process import Finished, Sink
@@ -84,13 +85,13 @@ class DatabaseDump(Plugin):
         if not self.user or not self.password:
             raise PluginError("user and password must be set in the plugin config")
 
+    @abstractmethod
     def existing(self) -> List[str]:
         """The databases of the server, unfiltered."""
-        raise NotImplementedError
 
+    @abstractmethod
     def dump(self, database: Optional[str]) -> str:
         """Dump one database, or with None the whole server; returns the path that was made."""
-        raise NotImplementedError
 
     def options(self) -> List[str]:
         """`extra_options`, split like a shell does."""

@@ -17,6 +17,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.routing import IntegerConverter
 
 from bbs_server.models import NAME_LENGTH
+from bbs_server.text import storable
 
 LARGEST_ID = 2**63 - 1
 LARGEST_COUNT = 2**31 - 1
@@ -39,7 +40,11 @@ class Parser(FlaskParser):
     def load_json(self, req: Request, schema: Any) -> Any:
         if not req.get_data(cache=True).strip():
             return missing
-        body = super().load_json(req, schema)
+        try:
+            body = super().load_json(req, schema)
+        except (RecursionError, ValueError) as error:
+            # Numbers of thousands of digits and endless nesting are JSON, but nothing Python reads.
+            raise ValidationError({"body": ["is too deeply nested or holds a number that is too long."]}) from error
         if not isinstance(body, dict):
             raise ValidationError({"body": ["must be a JSON object."]})
         return body
@@ -78,9 +83,9 @@ class Text(fields.String):
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             value = str(value)
-        if not isinstance(value, str) or "\x00" in value or not _encodable(value):
+        if not storable(value):
             raise self.make_error("invalid")
-        return value
+        return str(value)
 
 
 class Whole(fields.Integer):
@@ -132,12 +137,3 @@ def install(app: Flask) -> None:
     # Otherwise "/api//v1" is answered with a redirect in HTML; upstream knows no such page.
     app.url_map.merge_slashes = False
     app.before_request(refuse_other_media)
-
-
-def _encodable(text: str) -> bool:
-    # A lone surrogate is valid in JSON and in a Python string, but no database takes it.
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

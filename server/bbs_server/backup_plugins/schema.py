@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bbs_server.errors import Invalid
+from bbs_server.text import storable
 
 MASK = "********"
 """What stands for a secret in lists; sent back, it means "as it was"."""
@@ -112,7 +113,12 @@ class Plugin:
         unknown = sorted(set(config) - set(self.fields))
         if unknown:
             raise Invalid(f"config.{unknown[0]}: {self.slug} has no such option; it has {', '.join(self.fields)}.")
-        return {name: self.fields[name].checked(name, value) for name, value in config.items()}
+        checked = {name: self.fields[name].checked(name, value) for name, value in config.items()}
+        folder = checked.get(self.dump_option) if self.dump_option else None
+        # The folder becomes an argument of borg: a leading dash would make it an option.
+        if folder and folder.startswith("-"):
+            raise Invalid(f"config.{self.dump_option}: must be a path.")
+        return checked
 
     def complete(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """A configuration with defaults filled in.
@@ -137,9 +143,9 @@ def _number(value: Any) -> int | None:
 def _text(value: Any) -> str | None:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+    if isinstance(value, list) and all(storable(item) for item in value):
         return ",".join(value)
-    return value if isinstance(value, str) and "\x00" not in value else None
+    return value if storable(value) else None
 
 
 def _flag(value: Any) -> bool | None:
@@ -149,9 +155,9 @@ def _flag(value: Any) -> bool | None:
 
 
 def _tags(value: Any) -> list[str] | None:
-    if isinstance(value, str):
+    if storable(value):
         return [part.strip() for part in value.split(",") if part.strip()]
-    return value if isinstance(value, list) and all(isinstance(item, str) for item in value) else None
+    return value if isinstance(value, list) and all(storable(item) for item in value) else None
 
 
 _CONVERT = {"text": _text, "number": _number, "checkbox": _flag, "tags": _tags, "select": _text}

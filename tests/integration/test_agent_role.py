@@ -1,0 +1,70 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The agent role: installs once, tells no secret however much it is asked to tell, and removes what it installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROOT, LiveServer
+
+PLAYBOOK = Path(__file__).parent / "agent-role.yml"
+
+
+@pytest.fixture
+def collections(tmp_path: Path) -> Path:
+    """The checkout, where Ansible finds it as a collection."""
+    tree = tmp_path / "collections"
+    (tree / "ansible_collections" / "borgfleet").mkdir(parents=True)
+    (tree / "ansible_collections" / "borgfleet" / "bbs").symlink_to(ROOT)
+    return tree
+
+
+def play(server: LiveServer, collections: Path, token: str, **variables: str) -> str:
+    """Everything Ansible says with -vvv."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")} | {
+        "BBS_TOKEN": token,
+        "ANSIBLE_COLLECTIONS_PATH": str(collections),
+        "ANSIBLE_HOME": str(collections.parent / "ansible"),
+    }
+    values = json.dumps({"bbs_url": server.url, "prefix": str(collections.parent / "agent"), **variables})
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "ansible-playbook"), "-vvv", "--diff", str(PLAYBOOK), "-e", values],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_install_again_and_remove(live_server: LiveServer, collections: Path) -> None:
+    token, prefix = live_server.mint("role"), collections.parent / "agent"
+
+    first = play(live_server, collections, token, state="present")
+    key = re.search(r"api_key\s*=\s*(\S+)", (prefix / "etc/bbs-agent/config.ini").read_text())
+    assert key is not None
+    assert key[1] not in first
+    assert token not in first
+    assert "changed=2" in first
+
+    again = play(live_server, collections, token, state="present")
+    assert "changed=0" in again
+
+    removed = play(live_server, collections, token, state="absent")
+    assert "changed=1" in removed
+    assert not (prefix / "etc").exists()
+    assert not (prefix / "opt").exists()
+    assert "changed=0" in play(live_server, collections, token, state="absent")
