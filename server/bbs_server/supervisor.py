@@ -17,12 +17,26 @@ from pathlib import Path
 
 from bbs_server.borg import sshd
 from bbs_server.pid_file import PidFile
+from bbs_server.processes import ending_with_parent
 from bbs_server.settings import Settings
 from bbs_server.web import check_address
 
 START_SECONDS = 30
-STOP_SECONDS = 30
+
+END_SECONDS = 25
+"""Patience with the processes that end; longer than gunicorn's with requests (web.py)."""
+
+STOP_SECONDS = END_SECONDS + 20
+"""Patience with the supervisor, which first ends its processes."""
+
 _LOOK_SECONDS = 0.1
+
+_LAST_SIGNAL = {"web": signal.SIGTERM, "worker": signal.SIGKILL, "sshd": signal.SIGTERM}
+"""What the processes get when the supervisor was killed. The worker would first wait for its borg, for hours
+maybe, and a new one could not start; borg itself ends with the worker, cleanly."""
+
+_LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Under which address a server is reached that listens on all of them."""
 
 
 class ServiceError(Exception):
@@ -58,11 +72,15 @@ class Service:
         """
         with self._pid_file.holding():
             check_address(self.settings.listen_address, self.settings.listen_port)
-            children = {name: subprocess.Popen(command) for name, command in self._commands().items()}
+            commands = self._commands()
+            children: dict[str, subprocess.Popen[bytes]] = {}
             stopped: list[int] = []
+            # Before the children start: none is left behind, whenever the signal comes.
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda received, _: stopped.append(received))
             try:
+                for name, command in commands.items():
+                    children[name] = subprocess.Popen(ending_with_parent(command, _LAST_SIGNAL[name]))
                 while not stopped and all(child.poll() is None for child in children.values()):
                     time.sleep(_LOOK_SECONDS)
             finally:
@@ -119,9 +137,17 @@ class Service:
             commands["sshd"] = sshd.command(self.settings)
         return commands
 
+    @property
+    def _own_url(self) -> str:
+        """Where this machine reaches the server; the public URL may lead through a proxy that is not up yet."""
+        address = _LOOPBACK.get(self.settings.listen_address, self.settings.listen_address)
+        host = f"[{address}]" if ":" in address else address
+        return f"http://{host}:{self.settings.listen_port}"
+
     def _answers(self) -> bool:
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with urllib.request.urlopen(f"{self.settings.url}/health", timeout=2) as reply:
+            with direct.open(f"{self._own_url}/health", timeout=2) as reply:
                 return bool(reply.status == 200)
         except (OSError, urllib.error.URLError):
             return False
@@ -134,12 +160,14 @@ class Service:
 
 
 def _end(children: list[subprocess.Popen[bytes]]) -> None:
+    """End all processes; one that works on after ``END_SECONDS`` is killed, and its borg ends with it."""
     for child in children:
         if child.poll() is None:
             child.terminate()
+    deadline = time.monotonic() + END_SECONDS
     for child in children:
         try:
-            child.wait(timeout=STOP_SECONDS)
+            child.wait(timeout=max(0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()

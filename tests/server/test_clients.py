@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import peewee
 import pytest
 
 from bbs_server.borg.keys import AuthorizedKeys
@@ -79,6 +80,45 @@ def test_a_failure_in_the_middle_leaves_nothing(server: Server, monkeypatch: pyt
     assert reply.status_code == 500
     assert server.get("/clients") == {"clients": []}
     assert list(server.run.settings.storage.iterdir()) == []
+
+
+def test_a_failed_commit_leaves_neither_folder_nor_key(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise peewee.OperationalError("database or disk is full")
+
+    keys = AuthorizedKeys(server.run.settings.ssh_directory).file
+    with monkeypatch.context() as patched:
+        patched.setattr(server.run.database, "commit", fail)
+        assert server.call("POST", "/clients", {"name": "web01"}).status_code == 500
+
+    assert list(server.run.settings.storage.iterdir()) == []
+    assert "bbs-client-" not in (keys.read_text() if keys.exists() else "")
+    assert server.post("/clients", {"name": "web01"})["name"] == "web01"
+
+
+def test_a_failed_commit_of_a_deletion_keeps_the_key(
+    server: Server, client: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise peewee.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(server.run.database, "commit", fail)
+        assert server.call("DELETE", f"/clients/{client['id']}").status_code == 500
+
+    assert f"--client {client['id']}" in AuthorizedKeys(server.run.settings.ssh_directory).file.read_text()
+    assert (server.run.settings.storage / str(client["id"])).is_dir()
+
+
+def test_a_folder_left_over_is_named_and_kept(server: Server) -> None:
+    left = server.run.settings.storage / "1"
+    (left / "data").mkdir(parents=True)
+    reply = server.call("POST", "/clients", {"name": "web01"})
+
+    assert reply.status_code == 500
+    assert f"The folder {left} of the new client exists already" in reply.json["error"]
+    assert (left / "data").is_dir()
+    assert server.get("/clients") == {"clients": []}
 
 
 def test_list_is_by_name_and_can_name_one(server: Server) -> None:

@@ -5,13 +5,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import peewee
 import pytest
 
-from bbs_server.borg.command import ENCRYPTIONS
+from bbs_server.borg.command import ENCRYPTIONS, Borg, BorgError, reason
 
 from .conftest import Server
 
@@ -103,6 +108,115 @@ def test_a_borg_that_fails_leaves_nothing(
     assert "Borg could not create the repository" in reply.json["error"]
     assert server.get(path_of(client)) == {"repositories": []}
     assert list((server.run.settings.storage / str(client["id"])).iterdir()) == []
+
+
+FULL = "No space left on device: the disk of the repository is full; free some space"
+
+TRACEBACK = """\
+Local Exception
+Traceback (most recent call last):
+  File "/usr/lib/python3/dist-packages/borg/archiver.py", line 5213, in main
+    exit_code = archiver.run(args)
+OSError: [Errno 28] No space left on device: '/srv/1/.new/config'
+
+Platform: Linux h1 6.1.0
+Borg: 1.2.4  Python: CPython 3.11.2
+"""
+
+
+def test_borgs_traceback_becomes_its_last_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = tmp_path / "borg"
+    fake.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{TRACEBACK}END\nexit 2\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    with pytest.raises(BorgError) as failed:
+        Borg(tmp_path).run(["check"], None)
+
+    cause = "OSError: [Errno 28] No space left on device: '/srv/1/.new/config'"
+    assert str(failed.value).splitlines() == [FULL, "Local Exception", cause]
+
+
+def test_why_borg_failed() -> None:
+    assert reason("Repository /x does not exist.\n") == "Repository /x does not exist."
+    assert reason("") == ""
+    assert reason("Insufficient free space to complete transaction (required: 1 GB).").startswith(FULL)
+    remote = "".join(f"Remote: {line}\n" for line in TRACEBACK.splitlines())
+    assert "File" not in reason(remote)
+    assert reason(remote) == reason(TRACEBACK)
+    long = "".join(f"line {number}\n" for number in range(1000))
+    assert len(reason(long)) < 4000
+    assert reason(long).startswith("line ")
+    assert reason(long).endswith("line 999")
+
+
+@contextmanager
+def full_disk(directory: Path) -> Iterator[None]:
+    """A folder on a file system of its own that has no room left."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(directory)], check=True)
+    try:
+        with (directory / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space left"):
+            while True:
+                filler.write(b"\0" * 4096)
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(directory)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_full_disk_is_told_in_a_sentence(server: Server, client: dict[str, Any]) -> None:
+    with full_disk(server.run.settings.storage / str(client["id"])):
+        reply = server.call("POST", path_of(client), {"name": "main", "encryption": "none"})
+
+    assert reply.status_code == 500
+    assert reply.json["error"].startswith(f"Borg could not create the repository: {FULL}")
+    assert "Traceback" not in reply.text
+    assert "\\n" not in reply.text
+    assert server.post(path_of(client), {"name": "main", "encryption": "none"})["name"] == "main"
+
+
+@contextmanager
+def failing_commit(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A database that takes writes but cannot keep them."""
+
+    def fail() -> None:
+        raise peewee.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(server.run.database, "commit", fail)
+        yield
+
+
+def test_a_failed_commit_takes_back_what_was_created(
+    server: Server, client: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with failing_commit(server, monkeypatch):
+        assert server.call("POST", path_of(client), {"name": "main", "encryption": "none"}).status_code == 500
+
+    assert list((server.run.settings.storage / str(client["id"])).iterdir()) == []
+    assert server.post(path_of(client), {"name": "main", "encryption": "none"})["name"] == "main"
+
+
+def test_a_failed_commit_takes_back_a_rename(
+    server: Server, client: dict[str, Any], repository: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"{path_of(client)}/{repository['id']}"
+    with failing_commit(server, monkeypatch):
+        assert server.call("PUT", path, {"name": "other"}).status_code == 500
+
+    assert [folder.name for folder in (server.run.settings.storage / str(client["id"])).iterdir()] == ["main"]
+    assert server.get(path)["name"] == "main"
+    assert server.call("PUT", path, {"name": "other"}).status_code == 200
+
+
+def test_a_folder_that_cannot_be_renamed_is_told(
+    server: Server, client: dict[str, Any], repository: dict[str, Any]
+) -> None:
+    shutil.rmtree(server.run.settings.storage / str(client["id"]) / "main")
+    reply = server.call("PUT", f"{path_of(client)}/{repository['id']}", {"name": "other"})
+
+    assert reply.status_code == 500
+    assert reply.json["error"] == "The repository could not be put in its place: No such file or directory."
 
 
 def test_borg_missing_is_told_with_what_to_do(

@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from bbs_agent.borg import DISK_FULL, DISK_FULL_WORDS, without_traceback
+from bbs_server.processes import ending_with_parent
 
 ENCRYPTIONS = ("none", "repokey", "repokey-blake2", "authenticated", "authenticated-blake2")
 """Encryption modes offered for repositories (admin-api.md §5.2)."""
@@ -26,6 +30,8 @@ CONNECTION_CLOSED = "Connection closed by remote host"
 """Borg's words when ssh ended, for whatever reason."""
 
 _DELETING = {"BORG_DELETE_I_KNOW_WHAT_I_AM_DOING": "YES"}
+
+_DISK_FULL_SENTENCE = f"{DISK_FULL}: the disk of the repository is full; free some space"
 
 _LOG_TAIL = 4000
 
@@ -94,7 +100,7 @@ class Borg:
         remote_shell: str | None = None,
         deleting: bool = False,
     ) -> Outcome:
-        """Run borg to its end.
+        """Run borg to its end; it ends early, cleanly, when this process does.
 
         :param arguments: everything after ``borg``.
         :param base: another place for borg's own state.
@@ -107,7 +113,7 @@ class Borg:
         if program is None:
             raise BorgError("borg is not installed on the server: install the package borgbackup.")
         done = subprocess.run(
-            [program, *arguments],
+            ending_with_parent([program, *arguments]),
             env=self.environment(passphrase, base, remote_shell) | (_DELETING if deleting else {}),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -116,7 +122,7 @@ class Borg:
             check=False,
         )
         if not 0 <= done.returncode <= accept:
-            raise BorgError(done.stderr.strip()[-_LOG_TAIL:] or f"borg ended with code {done.returncode}.")
+            raise BorgError(reason(done.stderr) or f"borg ended with code {done.returncode}.")
         return Outcome(done.stdout, done.stderr, warnings=done.returncode != 0)
 
     def init(
@@ -139,3 +145,14 @@ class Borg:
         with tempfile.TemporaryDirectory(prefix="init-", dir=self._base) as base:
             arguments = ["init", *options, f"--encryption={encryption}", str(repository)]
             self.perform(arguments, passphrase, base=Path(base), accept=0, remote_shell=remote_shell)
+
+
+def reason(log: str) -> str:
+    """Why borg failed: its last words without a Python traceback; a full disk is told first."""
+    # Borg puts this before what the borg on another host said.
+    plain = re.sub(r"^Remote: ?", "", log, flags=re.MULTILINE)
+    told = without_traceback(plain).strip()
+    if len(told) > _LOG_TAIL:
+        told = told[-_LOG_TAIL:].partition("\n")[2] or told[-_LOG_TAIL:]
+    full = any(words in plain for words in DISK_FULL_WORDS)
+    return "\n".join(part for part in (_DISK_FULL_SENTENCE if full else "", told) if part)

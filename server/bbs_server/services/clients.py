@@ -15,12 +15,13 @@ import peewee
 from bbs_server import auth
 from bbs_server.borg.keys import AuthorizedKeys, generate
 from bbs_server.clock import wire
-from bbs_server.errors import Conflict, Invalid, NotFound
+from bbs_server.errors import Conflict, Invalid, NotFound, ServerFault
 from bbs_server.models import Client, Job, Plan, Repository, StorageLocation, User
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import states
 from bbs_server.secrets import fingerprint
 from bbs_server.services import audit, names, repositories, storage, trash
+from bbs_server.services.undo import Undo, undoing
 
 _LISTED = (
     Client.id, Client.name, Client.owner, Client.hostname, Client.ip_address, Client.os_info, Client.borg_version,
@@ -93,12 +94,12 @@ def create(run: Runtime, name: str) -> dict[str, Any]:
     """Register a machine: a row, an agent key, an SSH key let in through the gate, a folder.
 
     :raises Conflict: the name is taken.
+    :raises ServerFault: the folder or the key cannot be written.
     """
     name = names.checked(name)
     key, pair = run.token_bytes(32).hex(), generate()
-    authorized = AuthorizedKeys(run.settings.ssh_directory)
     try:
-        with run.writing():
+        with undoing(run) as undo, run.writing():
             client = Client.create(
                 name=name, key_hash=fingerprint(key), ssh_public_key=pair.public, created_at=run.clock()
             )
@@ -108,9 +109,7 @@ def create(run: Runtime, name: str) -> dict[str, Any]:
             )
             client.save()
             audit.record(run, "client.create", f'Client "{name}" created.', client=client)
-            with _undo_provisioning(run, authorized, client.id):
-                run.act(storage.client_directory(storage.home(), client.id).mkdir, mode=0o750)
-                run.act(authorized.add, client.id, pair.public)
+            _provision(run, client, undo)
     except peewee.IntegrityError as error:
         raise _name_taken(name) from error
     return {
@@ -144,7 +143,8 @@ def delete(run: Runtime, client: Client, *, force: bool = False) -> None:
     :param force: also when jobs are active.
     :raises Conflict: archives are locked, or jobs are active.
     """
-    with trash.undoing() as discarded, run.writing():
+    authorized = AuthorizedKeys(run.settings.ssh_directory)
+    with trash.undoing() as discarded, undoing(run) as undo, run.writing():
         repositories.refuse_locked(Repository.client == client)
         active = Job.select().where((Job.client == client) & Job.status.in_(states.ACTIVE)).count()
         if active and not force:
@@ -158,7 +158,8 @@ def delete(run: Runtime, client: Client, *, force: bool = False) -> None:
         for location in StorageLocation.select():
             directory = storage.client_directory(location, client.id)
             discarded.append(trash.discard(run, Path(location.path), directory))
-        run.act(AuthorizedKeys(run.settings.ssh_directory).remove, client.id)
+        run.act(authorized.remove, client.id)
+        undo.by(authorized.add, client.id, client.ssh_public_key)
 
 
 def rotate_key(run: Runtime, client: Client) -> dict[str, Any]:
@@ -214,18 +215,24 @@ def _name_taken(name: str) -> Conflict:
     return Conflict(f'A client named "{name}" already exists.', reason="name_taken")
 
 
-class _undo_provisioning:
-    """Take back the folder and the key of a client that could not be created."""
+def _provision(run: Runtime, client: Client, undo: Undo) -> None:
+    """Make a client's folder and let its key in.
 
-    def __init__(self, run: Runtime, authorized: AuthorizedKeys, client_id: int) -> None:
-        self._directory = storage.client_directory(storage.home(), client_id)
-        self._authorized = authorized
-        self._client_id = client_id
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self._authorized.remove(self._client_id)
-            if self._directory.is_dir():
-                self._directory.rmdir()
+    :raises ServerFault: the file system refuses.
+    """
+    directory, authorized = (
+        storage.client_directory(storage.home(), client.id),
+        AuthorizedKeys(run.settings.ssh_directory),
+    )
+    try:
+        run.act(directory.mkdir, mode=0o750)
+        undo.by(directory.rmdir)
+        # Noted beforehand: a key that is half written has to go too.
+        undo.by(authorized.remove, client.id)
+        run.act(authorized.add, client.id, client.ssh_public_key)
+    except FileExistsError as error:
+        raise ServerFault(
+            f"The folder {directory} of the new client exists already, left over from another one: move it away."
+        ) from error
+    except OSError as error:
+        raise ServerFault(f"The client's folder or key could not be written: {error.strerror or error}.") from error

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from bbs_server.models import Archive, Client, Job, Repository, StorageLocation
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import states
 from bbs_server.services import audit, names, s3_links, storage, trash
+from bbs_server.services.undo import undoing
 
 logger = logging.getLogger(__name__)
 
@@ -125,6 +128,7 @@ def rename(run: Runtime, repository: Repository, name: str) -> Repository:
     """Give a repository another name and move its folder.
 
     :raises Conflict: the name is taken, or jobs are active.
+    :raises ServerFault: the folder cannot be moved.
     """
     slug = names.slug(names.checked(name))
     if slug == repository.name:
@@ -135,7 +139,7 @@ def rename(run: Runtime, repository: Repository, name: str) -> Repository:
     location, old = storage.location_of(repository), storage.repository_directory(repository)
     new = old.with_name(slug)
     _refuse_taken(new)
-    with run.writing():
+    with _taking(new), undoing(run) as undo, run.writing():
         audit.record(
             run,
             "repository.update",
@@ -146,6 +150,7 @@ def rename(run: Runtime, repository: Repository, name: str) -> Repository:
         repository.path = storage.repository_url(run, location, repository.client, slug)
         repository.save(only=[Repository.name, Repository.path])
         run.act(old.rename, new)
+        undo.by(new.rename, old)
     return repository
 
 
@@ -209,7 +214,8 @@ def _initialise(run: Runtime, directory: Path, encryption: str, secret: str | No
     except BorgError as error:
         shutil.rmtree(fresh, ignore_errors=True)
         logger.error("borg init failed: %s", error)
-        raise ServerFault(f"Borg could not create the repository: {error}") from error
+        told = " ".join(str(error).splitlines())
+        raise ServerFault(f"Borg could not create the repository: {told}") from error
     return fresh
 
 
@@ -222,32 +228,44 @@ def _record(
     secret: str | None,
     fresh: Path,
 ) -> Repository:
-    try:
-        with run.writing():
-            repository: Repository = Repository.create(
-                client=client,
-                name=slug,
-                encryption=encryption,
-                storage_type="local",
-                storage_location=location,
-                path=storage.repository_url(run, location, client, slug),
-                size_is_stale=True,
-                created_at=run.clock(),
+    final = fresh.with_name(slug)
+    with _taking(final), undoing(run) as undo, run.writing():
+        repository: Repository = Repository.create(
+            client=client,
+            name=slug,
+            encryption=encryption,
+            storage_type="local",
+            storage_location=location,
+            path=storage.repository_url(run, location, client, slug),
+            size_is_stale=True,
+            created_at=run.clock(),
+        )
+        if secret:
+            repository.sealed_passphrase = run.keyring.seal(
+                secret, table="repositories", column="passphrase", row=repository.id
             )
-            if secret:
-                repository.sealed_passphrase = run.keyring.seal(
-                    secret, table="repositories", column="passphrase", row=repository.id
-                )
-                repository.save(only=[Repository.sealed_passphrase])
-            audit.record(run, "repository.create", f'Repository "{slug}" created.', client=client)
-            run.act(fresh.rename, fresh.with_name(slug))
-    except peewee.IntegrityError as error:
-        raise _taken(slug) from error
-    except OSError as error:
-        if fresh.with_name(slug).exists():
-            raise _taken(slug) from error
-        raise ServerFault(f"The repository could not be put in its place: {error.strerror or error}.") from error
+            repository.save(only=[Repository.sealed_passphrase])
+        audit.record(run, "repository.create", f'Repository "{slug}" created.', client=client)
+        run.act(fresh.rename, final)
+        undo.by(final.rename, fresh)
     return repository
+
+
+@contextmanager
+def _taking(final: Path) -> Iterator[None]:
+    """Around putting a repository in its place: why that failed, in a sentence.
+
+    :raises Conflict: another request was quicker.
+    :raises ServerFault: the file system refuses.
+    """
+    try:
+        yield
+    except peewee.IntegrityError as error:
+        raise _taken(final.name) from error
+    except OSError as error:
+        if final.exists():
+            raise _taken(final.name) from error
+        raise ServerFault(f"The repository could not be put in its place: {error.strerror or error}.") from error
 
 
 def generate_passphrase(run: Runtime) -> str:

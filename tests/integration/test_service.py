@@ -1,0 +1,78 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The server's processes: whatever ends the supervisor, nothing stays behind and the next start works."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import LiveServer, free_port
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[LiveServer]:
+    """A server that a test may kill."""
+    server = LiveServer(tmp_path, free_port(), free_port())
+    server.config.write_text(
+        f"listen_port = {server.port}\nssh_port = {server.ssh_port}\nprivate_sshd = true\n"
+        'server_url = "http://127.0.0.1:9"\nworker_interval = 1\nweb_processes = 1\n'
+    )
+    assert server.command("bbs-server", "init").returncode == 0
+    yield server
+    server.command("bbs-server", "stop")
+
+
+def supervisor(server: LiveServer) -> int:
+    return int((server.directory / "run" / "bbs-server.pid").read_text())
+
+
+def children(parent: int) -> set[int]:
+    """All processes below one."""
+    direct = {int(word) for word in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()}
+    return direct.union(*(children(child) for child in direct))
+
+
+def runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def within_seconds(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def start(server: LiveServer) -> set[int]:
+    """Start it; the processes below the supervisor."""
+    done = server.command("bbs-server", "start")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("started")
+    pid = supervisor(server)
+    assert within_seconds(lambda: len(children(pid)) >= 4)  # web and its process, worker, sshd
+    return children(pid)
+
+
+def test_a_killed_supervisor_takes_everything_with_it(own_server: LiveServer) -> None:
+    """It also starts although its public URL, behind a proxy that is not up, does not answer."""
+    below = start(own_server)
+
+    os.kill(supervisor(own_server), signal.SIGKILL)
+
+    assert within_seconds(lambda: not any(runs(pid) for pid in below)), [pid for pid in below if runs(pid)]
+    again = start(own_server)
+    assert own_server.command("bbs-server", "status").returncode == 0
+    assert own_server.command("bbs-server", "stop").stdout == "stopped\n"
+    assert not any(runs(pid) for pid in again)
