@@ -22,7 +22,7 @@ PATH_LENGTH = 4096
 
 
 class Restore(Schema):
-    """What to restore; no paths: everything. Without a destination files go back to where they were, over what is there."""
+    """What to restore; no paths: everything. Without a destination files go back over what is there now."""
 
     archive_id = Whole(required=True, least=1, most=LARGEST_ID)
     paths = fields.List(

@@ -82,12 +82,30 @@ def _prune(run: Runtime, job: Job, repository: Repository) -> str:
     retaining = [plan for plan in ([job.plan] if job.plan else repository.plans) if jobs.retains(plan)]
     if not retaining:
         return "Everything is kept: nothing to prune."
+    vanished = _vanished(run, repository)
     told = []
     for plan in retaining:
         keep = [f"{option}={getattr(plan, field)}" for field, option in _KEEP.items() if getattr(plan, field)]
         scope = f"--glob-archives=plan{plan.id}-*"
         told.append(borg(run, repository, "prune", "--list", LOCK_WAIT, scope, *keep).log)
-    return _text(*told, f"{_forget_archives(run, repository)} archives were pruned.")
+    told.append(f"{_forget_archives(run, repository) - len(vanished)} archives were pruned.")
+    return _text(*told, _compact_unless(vanished, run, repository))
+
+
+def _vanished(run: Runtime, repository: Repository) -> list[str]:
+    """Recorded archives that no job has removed, and that are gone all the same."""
+    existing = _existing(run, repository)
+    return sorted(archive.name for archive in repository.archives if archive.name not in existing)
+
+
+def _compact_unless(vanished: list[str], run: Runtime, repository: Repository) -> str:
+    """Free what pruning has left, but not what somebody else has deleted: until then it can be brought back."""
+    if vanished:
+        return (
+            f"Not compacted: {', '.join(vanished)} vanished without a job of this server. If nobody meant to delete "
+            "them, stop all backups to the repository; 'append-only mode' in borg's manual says how to get them back."
+        )
+    return borg(run, repository, "compact", LOCK_WAIT).log
 
 
 def _break_lock(run: Runtime, job: Job, repository: Repository) -> str:

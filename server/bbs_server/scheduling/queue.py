@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import peewee
 
@@ -30,26 +30,34 @@ def queue_due_plans(run: Runtime) -> int:
     """
     if maintenance_mode.enabled():
         return 0
-    now, queued = run.clock(), 0
-    for plan in Plan.select().where(Plan.next_run <= now).order_by(Plan.next_run, Plan.id):
+    due = Plan.select().where(Plan.next_run <= run.clock()).order_by(Plan.next_run, Plan.id)
+    return sum(_queue_due_plan(run, plan) for plan in due)
+
+
+def _queue_due_plan(run: Runtime, plan: Plan) -> bool:
+    """Queue one plan's backup; one that cannot be queued is logged and does not hold up the others."""
+    now = run.clock()
+    try:
         with run.writing():
             following = plans.upcoming(plan, now)
-            claimed = (
-                Plan.update(next_run=following).where((Plan.id == plan.id) & (Plan.next_run == plan.next_run)).execute()
+            same = (Plan.id == plan.id) & (Plan.next_run == plan.next_run)
+            claimed = Plan.update(next_run=following).where(same).execute()
+            if not claimed or _has_active_backup(plan) or _was_queued(plan):
+                return False
+            Plan.update(last_run=now).where(Plan.id == plan.id).execute()
+            Job.create(
+                client=plan.client_id,
+                plan=plan,
+                repository=plan.repository_id,
+                task_type="backup",
+                status=states.QUEUED,
+                due_at=plan.next_run,
+                queued_at=now,
             )
-            if claimed and not _has_active_backup(plan):
-                Plan.update(last_run=now).where(Plan.id == plan.id).execute()
-                Job.create(
-                    client=plan.client_id,
-                    plan=plan,
-                    repository=plan.repository_id,
-                    task_type="backup",
-                    status=states.QUEUED,
-                    due_at=plan.next_run,
-                    queued_at=now,
-                )
-                queued += 1
-    return queued
+    except Exception:
+        logger.exception("The plan %s (id %s) could not be queued; the next round tries again.", plan.name, plan.id)
+        return False
+    return True
 
 
 def promote(run: Runtime) -> None:
@@ -58,13 +66,19 @@ def promote(run: Runtime) -> None:
     A job waits while its client is not online or its repository is in use. In maintenance mode
     only updates pass (agent-protocol.md §9).
     """
+    # Slots are counted under the write lock: polls come at the same time.
+    with run.writing():
+        for job in _ready(run):
+            name = tasks.archive_name(run, job.plan) if job.task_type == "backup" and job.plan else None
+            enter(run, job, states.SENT, archive_name=name)
+
+
+def _ready(run: Runtime) -> list[Job]:
+    """The agent jobs that may start: updates always, others as far as slots are free."""
     agent_jobs = Job.task_type.not_in(jobs.SERVER_TASKS)
     occupied = Job.select().where(Job.status.in_(states.OCCUPYING) & agent_jobs & Job.task_type.not_in(UPDATE_TASKS))
-    free = run.settings.max_queue - occupied.count()
-    if free <= 0:
-        return
-    now = run.clock()
-    ready = (
+    free = 0 if maintenance_mode.enabled() else max(0, run.settings.max_queue - occupied.count())
+    waiting = (
         Job.select(Job, Plan)
         .join(Client)
         .switch(Job)
@@ -73,17 +87,14 @@ def promote(run: Runtime) -> None:
             (Job.status == states.QUEUED)
             & agent_jobs
             & (Client.last_heartbeat >= clients.online_since(run))
-            & (Job.not_before.is_null() | (Job.not_before <= now))
+            & (Job.not_before.is_null() | (Job.not_before <= run.clock()))
             & _repository_is_free()
         )
         .order_by(Job.queued_at, Job.id)
-        .limit(free)
     )
-    if maintenance_mode.enabled():
-        ready = ready.where(Job.task_type.in_(UPDATE_TASKS))
-    for job in ready:
-        name = tasks.archive_name(run, job.plan) if job.task_type == "backup" and job.plan else None
-        enter(run, job, states.SENT, archive_name=name)
+    updates = waiting.where(Job.task_type.in_(UPDATE_TASKS))
+    others = waiting.where(Job.task_type.not_in(UPDATE_TASKS)).limit(free)
+    return [*updates, *(others if free else ())]
 
 
 def claim_server_job(run: Runtime) -> Job | None:
@@ -138,8 +149,13 @@ def fail_interrupted_jobs(run: Runtime) -> int:
     return sum(fail(run, job, "The server was stopped in the middle of this job: retry it.") for job in interrupted)
 
 
-def fail_lost_jobs(run: Runtime, silence: timedelta) -> int:
-    """Fail agent jobs whose client is gone and that have been silent for too long; returns how many."""
+def fail_lost_jobs(run: Runtime, silence: timedelta, since: datetime | None = None) -> int:
+    """Fail agent jobs whose client is gone and that have been silent for too long; returns how many.
+
+    :param since: when the server began to listen; before that nobody could be heard.
+    """
+    if since is not None and run.clock() - since < silence:
+        return 0
     oldest = run.clock() - silence
     lost = (
         Job.select(Job, Client)
@@ -155,6 +171,11 @@ def fail_lost_jobs(run: Runtime, silence: timedelta) -> int:
     return sum(
         fail(run, job, f"The client {job.client.name} has not been heard of for {minutes} minutes.") for job in lost
     )
+
+
+def _was_queued(plan: Plan) -> bool:
+    """Whether this very time was queued before: a clock that was set back brings times again."""
+    return bool(Job.select().where((Job.plan == plan) & (Job.due_at == plan.next_run)).exists())
 
 
 def _has_active_backup(plan: Plan) -> bool:

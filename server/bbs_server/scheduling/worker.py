@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 from bbs_server.models import Repository
 from bbs_server.pid_file import PidFile
@@ -36,22 +37,26 @@ def work(run: Runtime, stop: threading.Event) -> None:
         logger.info("Worker started: a round every %s s.", run.settings.worker_interval)
         with run.database.connection_context():
             queue.fail_interrupted_jobs(run)
+        losing = partial(queue.fail_lost_jobs, silence=LOST_AFTER, since=run.clock())
         upkeep = threading.Thread(target=_repeat, args=(run, stop, UPKEEP), name="upkeep")
         upkeep.start()
-        _repeat(run, stop, SCHEDULING)
+        _repeat(run, stop, (*SCHEDULING, losing))
         upkeep.join()
         logger.info("Worker stopped.")
 
 
 def round_once(run: Runtime) -> None:
     """One round of everything, in an order that lets a plan that is due now start now."""
-    _do(run, (*SCHEDULING, *UPKEEP))
+    _do(run, (*SCHEDULING, partial(queue.fail_lost_jobs, silence=LOST_AFTER), *UPKEEP))
 
 
 def _repeat(run: Runtime, stop: threading.Event, steps: tuple[Step, ...]) -> None:
     while not stop.is_set():
-        with run.database.connection_context():
-            _do(run, steps)
+        try:
+            with run.database.connection_context():
+                _do(run, steps)
+        except Exception:
+            logger.exception("The worker could not reach its database; the next round tries again.")
         stop.wait(run.settings.worker_interval)
 
 
@@ -64,17 +69,13 @@ def _do(run: Runtime, steps: tuple[Step, ...]) -> None:
             logger.exception("A step of the worker failed; the next round tries again.")
 
 
-def _fail_lost_jobs(run: Runtime) -> None:
-    queue.fail_lost_jobs(run, LOST_AFTER)
-
-
 def _measure_repositories(run: Runtime) -> None:
     stale = Repository.select().where(Repository.size_is_stale & (Repository.storage_type == "local"))
     for repository in stale:
         repositories.measure(repository)
 
 
-SCHEDULING: tuple[Step, ...] = (health.note_round, queue.queue_due_plans, queue.promote, _fail_lost_jobs)
+SCHEDULING: tuple[Step, ...] = (health.note_round, queue.queue_due_plans, queue.promote)
 """Quick steps that plans wait for."""
 
 UPKEEP: tuple[Step, ...] = (maintenance.do_all, _measure_repositories, trash.empty)

@@ -56,7 +56,10 @@ def register(run: Runtime, client: Client, facts: Mapping[str, Any]) -> dict[str
             client.registered_at = run.clock()
             client.sealed_key = None
             audit.record(run, "agent.register", f'The agent of "{client.name}" registered.', client=client)
-        client.save()
+            own = Client.key_hash == client.key_hash  # not when the key was replaced in this moment
+            Client.update(registered_at=client.registered_at, sealed_key=None).where(
+                (Client.id == client.id) & own
+            ).execute()
     return {
         "status": "ok",
         "agent_id": client.id,
@@ -70,7 +73,6 @@ def note_facts(run: Runtime, client: Client, facts: Mapping[str, Any]) -> None:
     """Keep what an agent tells of its machine."""
     with run.writing():
         _note_facts(client, facts)
-        client.save()
 
 
 def connection(run: Runtime) -> dict[str, Any]:
@@ -154,7 +156,7 @@ def status(run: Runtime, client: Client, report: Mapping[str, Any]) -> dict[str,
     with run.writing():
         job = Job.get_by_id(job.id)
         if job.status not in (*states.OCCUPYING, states.QUEUED):
-            return {"status": "ok", "already_terminal": True, "archive_id": _archive_of(job)}
+            return _late_report(run, job, report)
         archive_id = _record_archive(run, job, report) if completed or report["result"] == "cataloging" else None
         if report["result"] != "cataloging":
             _end(run, job, report, completed=completed)
@@ -165,6 +167,16 @@ def status(run: Runtime, client: Client, report: Mapping[str, Any]) -> dict[str,
     if report["result"] == "abandoned":
         return {"status": "ok"}
     return {"status": "ok", "archive_id": archive_id}
+
+
+def _late_report(run: Runtime, job: Job, report: Mapping[str, Any]) -> dict[str, Any]:
+    """A last report on a job that has ended: cancelled, or given up while its agent could not be heard."""
+    if job.status == states.CANCELLED and job.task_type in jobs.LOCKING_TASKS and job.repository_id:
+        # Only now is it sure that the agent's borg has ended, and that a lock it left behind can go.
+        jobs.queue_server_task(run, job, "break_lock")
+    # What borg has completed is in the repository, whatever became of the job.
+    archive_id = _record_archive(run, job, report) if report["result"] == "completed" else _archive_of(job)
+    return {"status": "ok", "already_terminal": True, "archive_id": archive_id}
 
 
 def _end(run: Runtime, job: Job, report: Mapping[str, Any], *, completed: bool) -> None:
@@ -222,7 +234,8 @@ def _archive_of(job: Job) -> int | None:
 
 
 def _own_job(client: Client, job_id: int) -> Job:
-    found: Job | None = Job.get_or_none((Job.id == job_id) & (Job.client == client))
+    of_agent = Job.task_type.not_in(jobs.SERVER_TASKS)
+    found: Job | None = Job.get_or_none((Job.id == job_id) & (Job.client == client) & of_agent)
     if found is None:
         raise NotFound("Job not found.")
     return found
@@ -260,3 +273,5 @@ def _note_facts(client: Client, facts: Mapping[str, Any]) -> None:
         client.mac_address = facts["mac_address"].lower()
     if facts.get("auto_update_enabled") is not None:
         client.auto_update_enabled = facts["auto_update_enabled"]
+    # Nothing else: the name or the key may be changed at the same time.
+    client.save(only=[getattr(Client, field) for field in (*FACTS, "mac_address", "auto_update_enabled")])

@@ -187,8 +187,6 @@ def cancel(run: Runtime, job: Job) -> None:
         if not changed:
             current = Job.get_by_id(job.id).status
             raise Conflict(f"The job cannot be cancelled: it is {current}.")
-        if job.status != states.QUEUED and job.task_type in LOCKING_TASKS and job.repository_id:
-            queue_server_task(run, job, "break_lock")
         audit.record(run, "job.cancel", f"Job #{job.id} cancelled.", client=job.client)
 
 

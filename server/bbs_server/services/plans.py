@@ -126,6 +126,8 @@ def update(run: Runtime, client: Client, plan: Plan, values: Mapping[str, Any]) 
             raise Invalid(f"{field}: must not be null; leave it out to keep what it is.")
     fields = {field: value for field, value in values.items() if field != "plugins"}
     with run.writing():
+        # Read again under the write lock: the worker may have moved the next run meanwhile.
+        plan = find(client, plan.id)
         rearmed = any(field in fields for field in (*SCHEDULE, "enabled", "paused"))
         _assign(plan, client, fields)
         if rearmed:
@@ -146,6 +148,7 @@ def delete(run: Runtime, plan: Plan) -> None:
 def pause(run: Runtime, plan: Plan, *, paused: bool) -> None:
     """Stop or continue the schedule; what was missed in between is not made up for."""
     with run.writing():
+        plan = find(plan.client, plan.id)
         plan.paused = paused
         _arm(run, plan)
         plan.save(only=[Plan.paused, Plan.next_run])

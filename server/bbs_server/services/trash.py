@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +14,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bbs_server.models import StorageLocation
+from bbs_server.models import Client, Repository, StorageLocation
 from bbs_server.runtime import Runtime
+
+logger = logging.getLogger(__name__)
 
 FOLDER = ".trash"
 """Beside the clients' folders, in each storage location: moving there is one rename."""
 
 _STAMP = "%Y%m%dT%H%M%SZ"
+_NAME = re.compile(r"(?P<stamp>\d{8}T\d{6}Z)-[0-9a-f]{8}-(?P<client>\d+)(-(?P<slug>.+))?")
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,20 @@ def empty(run: Runtime) -> int:
     erased = 0
     for location in StorageLocation.select():
         for folder in sorted((Path(location.path) / FOLDER).glob("*")):
-            stamp = datetime.strptime(folder.name.split("-", 1)[0], _STAMP).replace(tzinfo=UTC)
-            if stamp <= oldest:
-                shutil.rmtree(folder)
-                erased += 1
+            found = _NAME.fullmatch(folder.name)
+            if found is None or datetime.strptime(found["stamp"], _STAMP).replace(tzinfo=UTC) > oldest:
+                continue
+            if _is_recorded(Path(location.path), int(found["client"]), found["slug"]):
+                logger.error("%s is in the trash but still in the database: move it back or delete it there.", folder)
+                continue
+            shutil.rmtree(folder)
+            erased += 1
     return erased
+
+
+def _is_recorded(location: Path, client_id: int, slug: str | None) -> bool:
+    """Whether a deletion was cut off between the move to the trash and the end of its transaction."""
+    if slug is None:
+        return bool(Client.select().where(Client.id == client_id).exists())
+    same = (Repository.client == client_id) & (Repository.name == slug)
+    return Repository.select().where(same).exists() and not (location / str(client_id) / slug).exists()
