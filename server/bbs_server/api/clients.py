@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import Response, jsonify
 from marshmallow import Schema, fields
 
 from bbs_server.api.http import Blueprint, Flag, Message, Text, done
@@ -107,9 +108,10 @@ class Force(Schema):
 @requires("read", any_user=True)
 @blueprint.query(ClientFilter)
 @blueprint.response(200, ClientList)
-def list_clients(query: dict[str, Any]) -> dict[str, Any]:
+def list_clients(query: dict[str, Any]) -> Response:
     """All clients by name."""
-    return {"clients": clients.listed(runtime(), principal(), query.get("name"))}
+    # Written out as it is: passing 10,000 rows through their schema would take as long as reading them.
+    return jsonify({"clients": clients.listed(runtime(), principal(), query.get("name"))})
 
 
 @blueprint.route("/clients", methods=["POST"])
