@@ -79,10 +79,11 @@ borg() { "$bin/bbs-server" --config "$config" borg --client "$(hostname -s)" --r
 
 show() {
   step "The archives, as borg lists them"
-  borg list
+  local archives archive
+  archives=$(borg list)
+  echo "$archives"
   step "A file restored from the latest archive, compared with the original byte by byte"
-  local archive
-  archive=$(borg list --last 1 --format '{archive}')
+  archive=$(tail -n 1 <<<"$archives" | cut -d ' ' -f 1)
   tmp=$(mktemp -d)
   (cd "$tmp" && borg extract "::$archive" "${checkout#/}/README.md")
   cmp "$tmp$checkout/README.md" "$checkout/README.md" || die "The restored file differs from the original."
