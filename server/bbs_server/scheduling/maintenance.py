@@ -17,10 +17,9 @@ from bbs_server.s3 import S3Error
 from bbs_server.scheduling import queue, states
 from bbs_server.services import archives, jobs, s3_links, s3_sync
 from bbs_server.services.repository_access import borg
+from bbs_server.services.tasks import LOCK_WAIT
 
 logger = logging.getLogger(__name__)
-
-LOCK_WAIT = "--lock-wait=600"
 
 _CHANGING = frozenset({"prune", "compact", "archive_delete", "archive_lock"})
 """What leaves other files in a repository than it found."""
@@ -114,6 +113,9 @@ def _break_lock(run: Runtime, job: Job, repository: Repository) -> str:
 
 
 def _compact(run: Runtime, job: Job, repository: Repository) -> str:
+    if job.parent_job_id is not None and (vanished := _vanished(run, repository)):
+        # The weekly round asks for it, no person.
+        return _compact_unless(vanished, run, repository)
     return _text(borg(run, repository, "compact", "--verbose", LOCK_WAIT).log, "Unused space was freed.")
 
 

@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 UPDATE_TASKS = frozenset({"update_agent", "update_borg"})
 """Work that needs no slot."""
 
+LONGEST_RUN = timedelta(days=1)
+"""Time after which agents end a borg themselves (agent-protocol.md §9.1)."""
+
 
 def queue_due_plans(run: Runtime) -> int:
     """Queue a backup for every plan whose time has come; returns how many were queued.
@@ -173,6 +176,19 @@ def fail_lost_jobs(run: Runtime, silence: timedelta, since: datetime | None = No
     )
 
 
+def end_cancelled_jobs(run: Runtime, silence: timedelta, since: datetime | None = None) -> None:
+    """Free what cancelled jobs hold whose agent will not report any more: its client is gone, or a day has passed.
+
+    :param since: when the server began to listen.
+    """
+    now = run.clock()
+    gone = Job.completed_at < now - LONGEST_RUN
+    if since is None or now - since >= silence:
+        gone |= (Client.last_heartbeat < now - silence) & (Job.completed_at < now - silence)
+    for job in Job.select(Job).join(Client).where(jobs.lingering() & gone):
+        jobs.end_cancelled(run, job)
+
+
 def _was_queued(plan: Plan) -> bool:
     """Whether this very time was queued before: a clock that was set back brings times again."""
     return bool(Job.select().where((Job.plan == plan) & (Job.due_at == plan.next_run)).exists())
@@ -185,6 +201,7 @@ def _has_active_backup(plan: Plan) -> bool:
 
 def _repository_is_free() -> peewee.Expression:
     other = Job.alias()
-    busy = other.select(other.id).where((other.repository == Job.repository) & other.status.in_(states.OCCUPYING))
+    at_work = other.status.in_(states.OCCUPYING) | jobs.lingering(other)
+    busy = other.select(other.id).where((other.repository == Job.repository) & at_work)
     free: peewee.Expression = ~peewee.fn.EXISTS(busy)
     return free

@@ -8,13 +8,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from bbs_server.models import Repository
 from bbs_server.pid_file import PidFile
 from bbs_server.runtime import Runtime
-from bbs_server.scheduling import maintenance, queue
+from bbs_server.scheduling import maintenance, queue, upkeep
 from bbs_server.services import health, repositories, trash
 
 logger = logging.getLogger(__name__)
@@ -32,22 +32,51 @@ def work(run: Runtime, stop: threading.Event) -> None:
     A check or a prune takes as long as it takes; no plan waits for it.
 
     :raises AlreadyRunning: another worker runs for this server.
+    :raises RuntimeError: one of the two ended by itself; the other was stopped, whoever started the worker restarts it.
     """
     with PidFile(run.settings.run_directory / "worker.pid", "The worker").holding():
         logger.info("Worker started: a round every %s s.", run.settings.worker_interval)
         with run.database.connection_context():
             queue.fail_interrupted_jobs(run)
-        losing = partial(queue.fail_lost_jobs, silence=LOST_AFTER, since=run.clock())
-        upkeep = threading.Thread(target=_repeat, args=(run, stop, UPKEEP), name="upkeep")
-        upkeep.start()
-        _repeat(run, stop, (*SCHEDULING, losing))
-        upkeep.join()
+        _both(
+            stop,
+            partial(_repeat, run, stop, UPKEEP),
+            partial(_repeat, run, stop, (*SCHEDULING, *_giving_up(since=run.clock()))),
+        )
         logger.info("Worker stopped.")
 
 
 def round_once(run: Runtime) -> None:
     """One round of everything, in an order that lets a plan that is due now start now."""
-    _do(run, (*SCHEDULING, partial(queue.fail_lost_jobs, silence=LOST_AFTER), *UPKEEP))
+    _do(run, (*SCHEDULING, *_giving_up(since=None), *UPKEEP))
+
+
+def _both(stop: threading.Event, beside: Callable[[], None], here: Callable[[], None]) -> None:
+    """Run two loops until both end. Half a worker looks healthy from outside: if one breaks, both end."""
+    broken: list[BaseException] = []
+
+    def guarded(loop: Callable[[], None]) -> None:
+        try:
+            loop()
+        except BaseException as error:
+            logger.exception("A loop of the worker broke; the worker ends.")
+            broken.append(error)
+        finally:
+            stop.set()
+
+    thread = threading.Thread(target=guarded, args=(beside,), name="upkeep")
+    thread.start()
+    guarded(here)
+    thread.join()
+    if broken:
+        raise RuntimeError("A loop of the worker broke.") from broken[0]
+
+
+def _giving_up(since: datetime | None) -> tuple[Step, ...]:
+    return (
+        partial(queue.fail_lost_jobs, silence=LOST_AFTER, since=since),
+        partial(queue.end_cancelled_jobs, silence=LOST_AFTER, since=since),
+    )
 
 
 def _repeat(run: Runtime, stop: threading.Event, steps: tuple[Step, ...]) -> None:
@@ -75,7 +104,7 @@ def _measure_repositories(run: Runtime) -> None:
         repositories.measure(repository)
 
 
-SCHEDULING: tuple[Step, ...] = (health.note_round, queue.queue_due_plans, queue.promote)
+SCHEDULING: tuple[Step, ...] = (health.note_round, queue.queue_due_plans, upkeep.queue_compactions, queue.promote)
 """Quick steps that plans wait for."""
 
 UPKEEP: tuple[Step, ...] = (maintenance.do_all, _measure_repositories, trash.empty)

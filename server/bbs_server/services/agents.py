@@ -120,7 +120,9 @@ def heartbeat(run: Runtime, client: Client) -> dict[str, Any]:
     reply: dict[str, Any] = {"status": "ok", "agent_id": client.id, "server_time": wire(now)}
     running = Job.select(Job.id).where((Job.client == client) & (Job.status == states.RUNNING))
     stuck = [job.id for job in running.where(Job.last_progress_at <= now - _SILENT_HEARTBEAT)]
-    return reply | ({"check_jobs": stuck} if stuck else {})
+    cancelled = Job.select(Job.id).where((Job.client == client) & jobs.lingering()).order_by(Job.started_at.desc())
+    latest = cancelled.first()
+    return reply | ({"check_jobs": stuck} if stuck else {}) | ({"cancel_job": latest.id} if latest else {})
 
 
 def progress(run: Runtime, client: Client, report: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,9 +173,7 @@ def status(run: Runtime, client: Client, report: Mapping[str, Any]) -> dict[str,
 
 def _late_report(run: Runtime, job: Job, report: Mapping[str, Any]) -> dict[str, Any]:
     """A last report on a job that has ended: cancelled, or given up while its agent could not be heard."""
-    if job.status == states.CANCELLED and job.task_type in jobs.LOCKING_TASKS and job.repository_id:
-        # Only now is it sure that the agent's borg has ended, and that a lock it left behind can go.
-        jobs.queue_server_task(run, job, "break_lock")
+    jobs.end_cancelled(run, job)
     # What borg has completed is in the repository, whatever became of the job.
     archive_id = _record_archive(run, job, report) if report["result"] == "completed" else _archive_of(job)
     return {"status": "ok", "already_terminal": True, "archive_id": archive_id}
@@ -251,7 +251,9 @@ def _task(run: Runtime, job: Job) -> dict[str, Any] | None:
 
 def _silent_jobs(run: Runtime, client: Client, delivered: set[int]) -> list[int]:
     now = run.clock()
-    occupied = Job.select().where((Job.client == client) & Job.status.in_(states.OCCUPYING)).order_by(Job.id)
+    # Cancelled ones too: an agent that was restarted meanwhile says that it does not know them.
+    at_work = Job.status.in_(states.OCCUPYING) | jobs.lingering()
+    occupied = Job.select().where((Job.client == client) & at_work).order_by(Job.id)
     return [
         job.id
         for job in occupied

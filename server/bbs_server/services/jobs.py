@@ -174,7 +174,7 @@ def queue(run: Runtime, caller: Principal, recent: int) -> dict[str, Any]:
 
 
 def cancel(run: Runtime, job: Job) -> None:
-    """Stop a job; its agent hears of it with its next report.
+    """Stop a job; its agent hears of it with its next report or heartbeat (agent-protocol.md §5.5).
 
     :raises Conflict: the job has ended.
     """
@@ -188,6 +188,32 @@ def cancel(run: Runtime, job: Job) -> None:
             current = Job.get_by_id(job.id).status
             raise Conflict(f"The job cannot be cancelled: it is {current}.")
         audit.record(run, "job.cancel", f"Job #{job.id} cancelled.", client=job.client)
+
+
+def lingering(table: Any = Job) -> Any:
+    """The condition for a cancelled job that its agent may still be at work on.
+
+    Cancelling ends a job here; its borg ends when the agent hears of it. Only then is the job's
+    duration known, so that a missing one tells that the last report is still to come.
+
+    :param table: the jobs, or an alias of them.
+    """
+    return (
+        (table.status == states.CANCELLED)
+        & table.task_type.not_in(SERVER_TASKS)
+        & table.started_at.is_null(False)
+        & table.duration_seconds.is_null()
+    )
+
+
+def end_cancelled(run: Runtime, job: Job) -> None:
+    """Take note that no agent works on a cancelled job any more: now a lock it left behind can go."""
+    duration = int((run.clock() - (job.started_at or run.clock())).total_seconds())
+    first = (Job.id == job.id) & (Job.status == states.CANCELLED) & Job.duration_seconds.is_null()
+    with run.writing():
+        ended = Job.update(duration_seconds=duration).where(first).execute()
+        if ended and job.task_type in LOCKING_TASKS and job.repository_id:
+            queue_server_task(run, job, "break_lock")
 
 
 def retry(run: Runtime, job: Job) -> Job:
