@@ -34,6 +34,15 @@ class Settings:
     listen_port: int = 8080
     """TCP port of the HTTP server."""
 
+    tls_certificate: str = ""
+    """PEM file with the certificate and its chain; empty: plain HTTP, on loopback or for ``trusted_proxies`` only."""
+
+    tls_key: str = ""
+    """PEM file with the certificate's key."""
+
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of proxies that speak TLS; their ``X-Forwarded-*`` headers count, nobody else's."""
+
     server_url: str = ""
     """URL under which agents and operators reach the server; empty: made from address and port."""
 
@@ -79,7 +88,12 @@ class Settings:
     @property
     def url(self) -> str:
         """Base URL without a trailing slash."""
-        return self.server_url.rstrip("/") or f"http://{self.listen_address}:{self.listen_port}"
+        return self.server_url.rstrip("/") or f"{self.scheme}://{_in_url(self.listen_address)}:{self.listen_port}"
+
+    @property
+    def scheme(self) -> str:
+        """``https`` when the server itself speaks TLS."""
+        return "https" if self.tls_certificate else "http"
 
     @property
     def account(self) -> str:
@@ -151,6 +165,10 @@ class Settings:
         if "directory" not in values:
             raise SettingsError("The setting 'directory' is missing: name a folder for the server's data.")
         return cls(**(values | {"directory": Path(values["directory"]).absolute()} | _tuples(values)))
+
+
+def _in_url(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 _TYPES: dict[str, tuple[type, str]] = {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+from bbs_server import transport
 from bbs_server.borg import sshd
 from bbs_server.pid_file import PidFile
 from bbs_server.processes import ending_with_parent
@@ -69,7 +71,9 @@ class Service:
         :return: the exit code of the one that ended first; 0 after a signal.
         :raises AlreadyRunning: it runs already.
         :raises AddressError: a port is taken.
+        :raises SettingsError: credentials could be read on the way.
         """
+        transport.check(self.settings)
         with self._pid_file.holding():
             check_address(self.settings.listen_address, self.settings.listen_port)
             commands = self._commands()
@@ -142,10 +146,14 @@ class Service:
         """Where this machine reaches the server; the public URL may lead through a proxy that is not up yet."""
         address = _LOOPBACK.get(self.settings.listen_address, self.settings.listen_address)
         host = f"[{address}]" if ":" in address else address
-        return f"http://{host}:{self.settings.listen_port}"
+        return f"{self.settings.scheme}://{host}:{self.settings.listen_port}"
 
     def _answers(self) -> bool:
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        # The certificate is not made out to the loopback address, and nothing secret is asked.
+        unverified = ssl.create_default_context()
+        unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
+        https = urllib.request.HTTPSHandler(context=unverified)
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), https)
         try:
             with direct.open(f"{self._own_url}/health", timeout=2) as reply:
                 return bool(reply.status == 200)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from flask import Flask
 from gunicorn.app.base import BaseApplication
 
+from bbs_server import transport
 from bbs_server.app import create_app
 from bbs_server.settings import Settings
 
@@ -25,8 +25,14 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         super().__init__()
 
     def load_config(self) -> None:
+        address = self._settings.listen_address
         options: dict[str, Any] = {
-            "bind": f"{self._settings.listen_address}:{self._settings.listen_port}",
+            "bind": f"{f'[{address}]' if ':' in address else address}:{self._settings.listen_port}",
+            "certfile": self._settings.tls_certificate or None,
+            "keyfile": self._settings.tls_key or None,
+            # What proxies say is weighed by transport.TrustedProxies alone.
+            "forwarded_allow_ips": "",
+            "secure_scheme_headers": {},
             "workers": self._settings.web_processes,
             "threads": self._settings.web_threads,
             "worker_class": "gthread",
@@ -41,15 +47,17 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             if name in self.cfg.settings:
                 self.cfg.set(name, value)
 
-    def load(self) -> Flask:
-        return create_app(self._settings)
+    def load(self) -> transport.WsgiApp:
+        return transport.TrustedProxies(create_app(self._settings), self._settings)
 
 
 def serve(settings: Settings) -> None:
     """Answer HTTP until told to stop.
 
     :raises AddressError: the port is taken or the address is not this machine's.
+    :raises SettingsError: credentials could be read on the way.
     """
+    transport.check(settings)
     check_address(settings.listen_address, settings.listen_port)
     _Server(settings).run()
 

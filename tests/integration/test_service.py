@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import os
 import signal
+import ssl
+import subprocess
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -76,3 +80,31 @@ def test_a_killed_supervisor_takes_everything_with_it(own_server: LiveServer) ->
     assert own_server.command("bbs-server", "status").returncode == 0
     assert own_server.command("bbs-server", "stop").stdout == "stopped\n"
     assert not any(runs(pid) for pid in again)
+
+
+def test_the_server_speaks_tls_with_its_own_certificate(own_server: LiveServer) -> None:
+    certificate, key = own_server.directory / "tls.pem", own_server.directory / "tls.key"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    with own_server.config.open("a") as settings:
+        settings.write(f'listen_address = "0.0.0.0"\ntls_certificate = "{certificate}"\ntls_key = "{key}"\n')
+
+    start(own_server)
+
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    url = f"https://127.0.0.1:{own_server.port}/health"
+    with urllib.request.urlopen(url, timeout=10, context=trusting) as reply:
+        assert reply.status == 200
+    with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+        urllib.request.urlopen(url, timeout=10)
+
+
+def test_no_start_in_plain_http_for_other_machines(own_server: LiveServer) -> None:
+    with own_server.config.open("a") as settings:
+        settings.write('listen_address = "0.0.0.0"\n')
+
+    for command in ("start", "web", "run"):
+        refused = own_server.command("bbs-server", command)
+        assert refused.returncode == 1
+        assert "without TLS" in refused.stderr
