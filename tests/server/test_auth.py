@@ -262,3 +262,10 @@ def _token_of_another_user(server: Server) -> str:
         viewer = User.create(username="viewer", email="viewer@bbs.example", role="user", created_at=run.clock())
         token: str = tokens.create(run, viewer, "viewer")[1]
     return token
+
+
+def test_a_name_finds_one_token(server: Server) -> None:
+    server.mint("other")
+
+    assert [token["name"] for token in server.get("/tokens?name=other")["tokens"]] == ["other"]
+    assert server.get("/tokens?name=Other")["tokens"] == []

@@ -197,3 +197,14 @@ def test_deleting_a_plan_keeps_its_jobs(
     assert server.call("DELETE", path).status_code == 200
     assert server.call("DELETE", path).status_code == 404
     assert server.get(f"/clients/{client['id']}/jobs/{job}")["backup_plan_id"] is None
+
+
+def test_a_name_finds_one_plan(server: Server, client: dict[str, Any], plans: str, minimal: dict[str, Any]) -> None:
+    config = hook(server, client, "first")
+    for name in ("nightly", "weekly"):
+        server.post(plans, minimal | {"name": name, "plugins": [{"plugin_config_id": config}]})
+
+    (found,) = server.get(f"{plans}?name=weekly")["plans"]
+
+    assert found == server.get(f"{plans}/{found['id']}")
+    assert server.get(f"{plans}?name=Weekly")["plans"] == []

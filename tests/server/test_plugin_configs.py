@@ -143,3 +143,15 @@ def test_what_no_database_or_borg_takes_is_refused(server: Server, configs: str,
 
     assert reply.status_code == 400
     assert reply.json["error"].startswith(f"config.{next(iter(config))}: must be")
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [("name=a", ["a", "a"]), ("plugin=mysql_dump", ["a"]), ("name=a&plugin=shell_hook", ["a"]), ("name=x", [])],
+)
+def test_name_and_plugin_narrow_the_list(server: Server, configs: str, query: str, found: list[str]) -> None:
+    server.post(configs, {"plugin": "mysql_dump", "name": "a", "config": {"password": "p"}})
+    for name in ("a", "b"):
+        server.post(configs, {"plugin": "shell_hook", "name": name, "config": {"pre_script": "/bin/true"}})
+
+    assert [config["name"] for config in server.get(f"{configs}?{query}")["plugin_configs"]] == found

@@ -77,7 +77,10 @@ def test_creation_makes_a_repository_there(
     }
     found = backups.borg("info", "--json", str(place / "off-site"), passphrase=reply.json["passphrase"])
     assert '"repokey-blake2"' in found
-    assert server.get(path)["repositories"][0]["storage_type"] == "remote_ssh"
+    (shown,) = server.get(path)["repositories"]
+    assert shown["storage_type"] == "remote_ssh"
+    assert (shown["remote_ssh_config_id"], shown["remote_ssh_config_name"]) == (config["id"], "offsite")
+    assert (shown["storage_location_id"], shown["storage_location_name"]) == (None, None)
     assert server.get(f"/remote-ssh-configs/{config['id']}")["repository_count"] == 1
     assert list(server.run.settings.run_directory.iterdir()) == []
 

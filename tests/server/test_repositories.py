@@ -283,3 +283,16 @@ def test_another_clients_repository_is_not_found(
     assert server.call("GET", f"{path_of(other)}/{repository['id']}").status_code == 404
     assert server.call("DELETE", f"{path_of(other)}/{repository['id']}").status_code == 404
     assert server.get(f"{path_of(client)}/{repository['id']}")["archive_count"] == 0
+
+
+def test_reads_tell_where_it_lies_and_a_name_finds_it(
+    server: Server, client: dict[str, Any], repository: dict[str, Any]
+) -> None:
+    server.post(path_of(client), {"name": "second", "encryption": "none"})
+
+    (found,) = server.get(f"{path_of(client)}?name=Main")["repositories"]
+
+    assert found == server.get(f"{path_of(client)}/{repository['id']}")
+    assert (found["storage_location_id"], found["storage_location_name"]) == (1, "Default")
+    assert (found["remote_ssh_config_id"], found["remote_ssh_config_name"]) == (None, None)
+    assert server.get(f"{path_of(client)}?name=third")["repositories"] == []

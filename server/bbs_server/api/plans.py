@@ -85,6 +85,12 @@ class PlanList(Schema):
     plans = fields.List(fields.Nested(PlanShown))
 
 
+class PlanFilter(Schema):
+    """How the list can be narrowed."""
+
+    name = Text(metadata={"description": "Only the plan of exactly this name."})
+
+
 def _retention() -> Whole:
     return Whole(least=-1, most=100_000, allow_none=True)
 
@@ -144,10 +150,11 @@ class JobQueued(Schema):
 
 @blueprint.route("/clients/<id:client_id>/plans", methods=["GET"])
 @requires("read", any_user=True)
+@blueprint.query(PlanFilter)
 @blueprint.response(200, PlanList)
-def list_plans(client_id: int) -> dict[str, Any]:
+def list_plans(query: dict[str, Any], client_id: int) -> dict[str, Any]:
     """A client's plans by name."""
-    return {"plans": plans.listed(clients.find(principal(), client_id))}
+    return {"plans": plans.listed(clients.find(principal(), client_id), query.get("name"))}
 
 
 @blueprint.route("/clients/<id:client_id>/plans", methods=["POST"])

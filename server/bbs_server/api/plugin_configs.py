@@ -35,6 +35,13 @@ class PluginConfigList(Schema):
     plugin_configs = fields.List(fields.Nested(PluginConfigShown))
 
 
+class PluginConfigFilter(Schema):
+    """How the list can be narrowed."""
+
+    name = Text(metadata={"description": "Only configurations of exactly this name."})
+    plugin = Text(metadata={"description": "Only configurations of this plugin, such as mysql_dump."})
+
+
 class PluginConfigCreation(Schema):
     """What a new configuration needs."""
 
@@ -78,10 +85,11 @@ class PluginConfigReply(Schema):
 
 @blueprint.route("/clients/<id:client_id>/plugin-configs", methods=["GET"])
 @requires("read")
+@blueprint.query(PluginConfigFilter)
 @blueprint.response(200, PluginConfigList)
-def list_plugin_configs(client_id: int) -> dict[str, Any]:
+def list_plugin_configs(query: dict[str, Any], client_id: int) -> dict[str, Any]:
     """A client's configurations."""
-    return {"plugin_configs": plugin_configs.listed(clients.find(principal(), client_id))}
+    return {"plugin_configs": plugin_configs.listed(clients.find(principal(), client_id), **query)}
 
 
 @blueprint.route("/clients/<id:client_id>/plugin-configs", methods=["POST"])

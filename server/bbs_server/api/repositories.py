@@ -33,12 +33,22 @@ class RepositoryShown(Schema):
     created_at = fields.String()
     s3_sync_enabled = fields.Boolean()
     s3_last_sync_at = fields.String(allow_none=True)
+    storage_location_id = fields.Integer(allow_none=True)
+    storage_location_name = fields.String(allow_none=True)
+    remote_ssh_config_id = fields.Integer(allow_none=True)
+    remote_ssh_config_name = fields.String(allow_none=True)
 
 
 class RepositoryList(Schema):
     """A client's repositories."""
 
     repositories = fields.List(fields.Nested(RepositoryShown))
+
+
+class RepositoryFilter(Schema):
+    """How the list can be narrowed."""
+
+    name = Text(metadata={"description": "Only the repository that a creation of this name would make."})
 
 
 class RepositoryCreation(Schema):
@@ -86,10 +96,11 @@ class KeepData(Schema):
 
 @blueprint.route("/clients/<id:client_id>/repositories", methods=["GET"])
 @requires("read", any_user=True)
+@blueprint.query(RepositoryFilter)
 @blueprint.response(200, RepositoryList)
-def list_repositories(client_id: int) -> dict[str, Any]:
+def list_repositories(query: dict[str, Any], client_id: int) -> dict[str, Any]:
     """A client's repositories by name."""
-    return {"repositories": repositories.listed(clients.find(principal(), client_id))}
+    return {"repositories": repositories.listed(clients.find(principal(), client_id), query.get("name"))}
 
 
 @blueprint.route("/clients/<id:client_id>/repositories", methods=["POST"])

@@ -42,6 +42,12 @@ class TokenList(Schema):
     tokens = fields.List(fields.Nested(TokenShown))
 
 
+class TokenFilter(Schema):
+    """How the list can be narrowed."""
+
+    name = Text(metadata={"description": "Only the token of exactly this name."})
+
+
 class Moment(fields.Field[datetime]):
     """A time: ``YYYY-MM-DD HH:MM:SS`` in UTC, or ISO 8601 with a zone."""
 
@@ -71,10 +77,11 @@ class TokenCreated(Schema):
 
 @blueprint.route("/tokens", methods=["GET"])
 @requires("admin")
+@blueprint.query(TokenFilter)
 @blueprint.response(200, TokenList)
-def list_tokens() -> dict[str, Any]:
+def list_tokens(query: dict[str, Any]) -> dict[str, Any]:
     """All tokens, newest first."""
-    return {"tokens": tokens.listed(principal().token)}
+    return {"tokens": tokens.listed(principal().token, query.get("name"))}
 
 
 @blueprint.route("/tokens", methods=["POST"])

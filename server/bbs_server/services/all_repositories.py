@@ -27,8 +27,8 @@ def listed(run: Runtime, caller: Principal, *, include_secrets: bool) -> list[di
             raise Forbidden("include_secrets: this token may not read secrets.")
         audit.record(run, "repository.read_secrets", "The passphrases of all repositories were read.", level="warning")
     rows = (
-        Repository.select(Repository, Client)
-        .join(Client)
+        repositories.with_places(Repository.select(*repositories.COLUMNS, Client))
+        .join_from(Repository, Client)
         .order_by(names.alphabetically(Client.name), Repository.name, Repository.id)
     )
     counts: Any = Archive.select(Archive.repository, fn.COUNT(Archive.id)).group_by(Archive.repository).tuples()

@@ -57,11 +57,14 @@ def find(client: Client, plan_id: int) -> Plan:
     return found
 
 
-def listed(client: Client) -> list[dict[str, Any]]:
-    """A client's plans by name."""
-    plans = list(_with_repository().where(Plan.client == client).order_by(names.alphabetically(Plan.name), Plan.id))
+def listed(client: Client, name: str | None = None) -> list[dict[str, Any]]:
+    """A client's plans by name; with ``name`` at most that one."""
+    wanted = Plan.client == client
+    if name is not None:
+        wanted &= Plan.name == name
+    plans = list(_with_repository().where(wanted).order_by(names.alphabetically(Plan.name), Plan.id))
     attached: dict[int, list[dict[str, Any]]] = {plan.id: [] for plan in plans}
-    for link in _links().join(Plan, on=PlanPlugin.plan).where(Plan.client == client):
+    for link in _links().join(Plan, on=PlanPlugin.plan).where(wanted):
         attached[link.plan_id].append(_attached(link))
     return [summary(plan, attached[plan.id]) for plan in plans]
 

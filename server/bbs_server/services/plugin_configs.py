@@ -31,9 +31,20 @@ def find(client: Client, config_id: int) -> PluginConfig:
     return found
 
 
-def listed(client: Client) -> list[dict[str, Any]]:
-    """A client's configurations by plugin name, then by their own; secrets masked."""
-    rows = sorted(client.plugin_configs, key=lambda row: (PLUGINS[row.plugin].name, row.name.lower(), row.id))
+def listed(client: Client, name: str | None = None, plugin: str | None = None) -> list[dict[str, Any]]:
+    """A client's configurations by plugin name, then by their own; secrets masked.
+
+    :param name: only those of this name.
+    :param plugin: only those of this plugin, by its slug.
+    """
+    wanted = PluginConfig.client == client
+    if name is not None:
+        wanted &= PluginConfig.name == name
+    if plugin is not None:
+        wanted &= PluginConfig.plugin == plugin
+    rows = sorted(
+        PluginConfig.select().where(wanted), key=lambda row: (PLUGINS[row.plugin].name, row.name.lower(), row.id)
+    )
     return [masked(row) for row in rows]
 
 

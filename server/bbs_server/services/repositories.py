@@ -18,7 +18,7 @@ from peewee import fn
 from bbs_server.borg.command import ENCRYPTIONS, BorgError
 from bbs_server.clock import wire
 from bbs_server.errors import Conflict, Invalid, NotFound, ServerFault
-from bbs_server.models import Archive, Client, Job, Repository, StorageLocation
+from bbs_server.models import Archive, Client, Job, RemoteSshConfig, Repository, StorageLocation
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import states
 from bbs_server.services import audit, names, s3_links, storage, trash
@@ -43,9 +43,12 @@ def find(client: Client, repository_id: int) -> Repository:
     return found
 
 
-def listed(client: Client) -> list[dict[str, Any]]:
-    """A client's repositories by name."""
-    rows = client.repositories.order_by(Repository.name, Repository.id)
+def listed(client: Client, name: str | None = None) -> list[dict[str, Any]]:
+    """A client's repositories by name; with ``name`` at most those that such a name leads to."""
+    rows = with_places(Repository.select(*COLUMNS)).where(Repository.client == client)
+    rows = rows.order_by(Repository.name, Repository.id)
+    if name is not None:
+        rows = rows.where(Repository.name == names.slug(name))
     counts = (
         Archive.select(Archive.repository, fn.COUNT(Archive.id))
         .join(Repository)
@@ -78,6 +81,27 @@ def summary(repository: Repository, archive_count: int, link: s3_links.State | N
         "created_at": wire(repository.created_at),
         "s3_sync_enabled": link.enabled,
         "s3_last_sync_at": wire(link.last_sync_at),
+        **_place(repository),
+    }
+
+
+COLUMNS = (Repository, StorageLocation, RemoteSshConfig)
+"""What a selection reads, so that :func:`summary` need not ask for each repository's place."""
+
+
+def with_places(rows: peewee.ModelSelect[Repository]) -> peewee.ModelSelect[Repository]:
+    """A selection of repositories, each with the place where it lies."""
+    outer = peewee.JOIN.LEFT_OUTER
+    return rows.join_from(Repository, StorageLocation, outer).join_from(Repository, RemoteSshConfig, outer)
+
+
+def _place(repository: Repository) -> dict[str, Any]:
+    location, config = repository.storage_location, repository.remote_ssh_config
+    return {
+        "storage_location_id": location and location.id,
+        "storage_location_name": location and location.label,
+        "remote_ssh_config_id": config and config.id,
+        "remote_ssh_config_name": config and config.name,
     }
 
 

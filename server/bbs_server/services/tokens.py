@@ -80,9 +80,11 @@ def create(
     return token, text
 
 
-def listed(current: Token | None = None) -> list[dict[str, Any]]:
-    """All tokens, newest first."""
+def listed(current: Token | None = None, name: str | None = None) -> list[dict[str, Any]]:
+    """All tokens, newest first; with ``name`` at most that one."""
     rows = Token.select(Token, User).join(User).order_by(Token.created_at.desc(), Token.id.desc())
+    if name is not None:
+        rows = rows.where(Token.name == name)
     return [
         {
             "id": row.id,
