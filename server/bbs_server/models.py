@@ -63,6 +63,18 @@ class Setting(Model):
         table_name = "settings"
 
 
+class Lease(Model):
+    """Something that one process at a time may do, until its time is over."""
+
+    name = CharField(64, primary_key=True)
+    holder = CharField(128)
+    expires_at = UtcField()
+
+    class Meta:
+        database = proxy
+        table_name = "leases"
+
+
 class User(Table):
     """An account that owns tokens and clients."""
 
@@ -241,8 +253,13 @@ class Plan(Table):
     prune_weeks = IntegerField()
     prune_months = IntegerField()
     prune_years = IntegerField()
+    splay_minutes = IntegerField(null=True)
+    maximum_age_hours = IntegerField(null=True)
+    retry_limit = IntegerField(default=3)
+    next_due = UtcField(null=True)
     next_run = UtcField(null=True, index=True)
     last_run = UtcField(null=True)
+    last_success = UtcField(null=True)
     created_at = UtcField()
 
     class Meta:
@@ -311,6 +328,10 @@ class Job(Table):
     task_result = TextField(null=True)
     had_warnings = BooleanField(default=False)
     retry_count = IntegerField(default=0)
+    attempt = IntegerField(default=0)
+    stalls = IntegerField(default=0)
+    lease_holder = CharField(128, null=True)
+    lease_expires_at = UtcField(null=True)
     not_before = UtcField(null=True)
     restore_archive_id = IntegerField(null=True)
     restore_paths = TextField(null=True)
@@ -319,7 +340,7 @@ class Job(Table):
     due_at = UtcField(null=True)
     queued_at = UtcField()
     started_at = UtcField(null=True)
-    completed_at = UtcField(null=True)
+    completed_at = UtcField(null=True, index=True)
     last_progress_at = UtcField(null=True)
 
     class Meta:
@@ -327,7 +348,9 @@ class Job(Table):
         indexes = (
             (("plan", "due_at"), True),
             (("status", "id"), False),
+            (("status", "queued_at"), False),
             (("client", "queued_at"), False),
+            (("client", "status"), False),
             (("repository", "status"), False),
         )
 
@@ -415,6 +438,6 @@ class AuditEntry(Table):
 
 
 TABLES: tuple[type[Model], ...] = (
-    Setting, User, Token, FailedLogin, StorageLocation, RemoteSshConfig, Client, Repository, Plan,
+    Setting, Lease, User, Token, FailedLogin, StorageLocation, RemoteSshConfig, Client, Repository, Plan,
     PluginConfig, PlanPlugin, Job, JobLog, Archive, S3Credentials, S3Link, AuditEntry,
 )  # fmt: skip

@@ -73,6 +73,9 @@ class Settings:
     max_queue: int = 4
     """Backups and restores that may run at the same time, over all clients."""
 
+    splay_minutes: int = 0
+    """Minutes over which runs of the same time are spread, for plans that say nothing else; 0 starts all at once."""
+
     worker_interval: int = 5
     """Seconds between two rounds of the worker."""
 

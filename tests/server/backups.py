@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from bbs_server.models import Archive, Job, Repository
+from bbs_server.models import Archive, Job, Plan, Repository
 from bbs_server.services import storage
 
 from .conftest import Server
@@ -68,4 +68,6 @@ def add_job(server: Server, client_id: int, **columns: Any) -> int:
     """A job in a state that would take long to reach."""
     with server.run.database.connection_context():
         columns = {"task_type": "backup", "status": "completed", "queued_at": server.clock(), **columns}
+        if (columns["task_type"], columns["status"]) == ("backup", "completed") and columns.get("plan"):
+            Plan.update(last_success=columns["completed_at"]).where(Plan.id == columns["plan"]).execute()
         return int(Job.create(client=client_id, **columns).id)

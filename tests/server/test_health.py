@@ -79,7 +79,7 @@ def test_what_is_wrong_is_told(
     late = {"client_id": client["id"], "name": "web01", "last_backup": "2026-11-23 12:00:00"}
     assert (checks["backups"]["overdue_clients"], checks["backups"]["overdue"]) == (1, [late])
     assert checks["maintenance"]["enabled"] is True
-    assert {problem.split(":")[0] for problem in report["problems"]} == {"clients", "backups", "maintenance"}
+    assert {problem.split(":")[0] for problem in report["problems"]} == {"backups", "maintenance"}
 
 
 def test_missing_storage_is_critical(server: Server) -> None:

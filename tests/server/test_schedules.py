@@ -45,6 +45,9 @@ def test_schedules_tell_what_plans_do(server: Server, client: dict[str, Any], re
         "last_run": None,
         "last_status": "completed",
         "last_completed_at": "2026-11-23 12:00:00",
+        "last_success": "2026-11-23 12:00:00",
+        "stale": False,
+        "never_backed_up": False,
     }
     server.call("POST", f"{path}/{plan['id']}/resume")
     armed = server.get("/schedules")["schedules"][1]

@@ -66,5 +66,6 @@ def test_the_page_lists_every_setting_with_its_default_and_no_other() -> None:
     assert list(documented) == list(fields)
     for name, default in fields.items():
         shown = documented[name].strip("`")
-        expected = {"": "empty", (): "[]", True: "true", False: "false", dataclasses.MISSING: "the file's folder"}
-        assert shown == (expected[default] if default in expected else str(default)), name
+        expected = {"": "empty", "()": "[]", repr(dataclasses.MISSING): "the file's folder"}
+        text = str(default).lower() if isinstance(default, bool) else str(default)
+        assert shown == expected.get(text, text), name

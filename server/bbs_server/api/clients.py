@@ -36,6 +36,8 @@ class ClientSummary(Schema):
     owner = fields.String(allow_none=True)
     client_profile_id = fields.Integer(allow_none=True)
     client_profile_name = fields.String(allow_none=True)
+    stale = fields.Boolean(metadata={"description": "A plan has not succeeded for longer than it may."})
+    never_backed_up = fields.Boolean(metadata={"description": "No plan has ever succeeded."})
 
 
 class ClientShown(ClientSummary):
@@ -130,10 +132,10 @@ def get_client(client_id: int) -> dict[str, Any]:
     """One client with its repositories and plans."""
     client = clients.find(principal(), client_id)
     key = clients.agent_key(runtime(), client) if principal().may_see_agent_keys else None
-    return clients.summary(runtime(), client) | {
+    return clients.shown(runtime(), client) | {
         "api_key": key,
         "repositories": repositories.listed(client),
-        "plans": plans.listed(client),
+        "plans": plans.listed(runtime(), client),
     }
 
 

@@ -10,14 +10,18 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields
 
 from bbs_server.api.http import LARGEST_ID, Blueprint, Flag, Message, Text, Whole, done
+from bbs_server.api.schedules import Preview, PreviewCount
 from bbs_server.auth import principal, requires
 from bbs_server.clock import wire
 from bbs_server.runtime import runtime
-from bbs_server.services import clients, jobs, plans
+from bbs_server.services import clients, jobs, plan_times, plans
 
 blueprint = Blueprint("plans", __name__, description="What is backed up, when, and how long it is kept")
 
 LONGEST_TEXT = 65_535
+LONGEST_SPLAY = 24 * 60
+LARGEST_AGE = 10 * 366 * 24
+MOST_RETRIES = 100
 
 
 class PluginLinks(fields.Field[list[int]]):
@@ -73,9 +77,19 @@ class PlanShown(Schema):
     day_of_week = fields.Raw(allow_none=True)
     day_of_month = fields.String(allow_none=True)
     timezone = fields.String()
+    splay_minutes = fields.Integer(
+        allow_none=True, metadata={"description": "Minutes over which runs are spread; null: as the server's settings."}
+    )
+    maximum_age_hours = fields.Integer(
+        allow_none=True, metadata={"description": "Age of the latest good backup from which the plan is stale."}
+    )
+    retry_limit = fields.Integer(metadata={"description": "How often a backup that fell silent is tried again."})
     paused = fields.Boolean()
     next_run = fields.String(allow_none=True)
     last_run = fields.String(allow_none=True)
+    last_success = fields.String(allow_none=True)
+    stale = fields.Boolean()
+    never_backed_up = fields.Boolean()
     plugins = fields.List(fields.Nested(PluginLinkShown))
 
 
@@ -108,6 +122,9 @@ class PlanChange(Schema):
     day_of_week = Text(maximum=20, allow_none=True)
     day_of_month = Text(maximum=20, allow_none=True)
     timezone = Text(maximum=64, allow_none=True)
+    splay_minutes = Whole(most=LONGEST_SPLAY, allow_none=True)
+    maximum_age_hours = Whole(least=1, most=LARGEST_AGE, allow_none=True)
+    retry_limit = Whole(most=MOST_RETRIES, allow_none=True)
     enabled = Flag(allow_none=True)
     paused = Flag(allow_none=True)
     prune_minutes = _retention()
@@ -140,6 +157,16 @@ class PlanCreated(Schema):
     next_run = fields.String(allow_none=True)
 
 
+class PlanPreview(Preview):
+    """What the schedule of a plan means."""
+
+    plan_id = fields.Integer(required=True)
+    plan_name = fields.String(required=True)
+    enabled = fields.Boolean(required=True)
+    paused = fields.Boolean(required=True)
+    splay_minutes = fields.Integer(required=True)
+
+
 class JobQueued(Schema):
     """A job that waits."""
 
@@ -154,7 +181,7 @@ class JobQueued(Schema):
 @blueprint.response(200, PlanList)
 def list_plans(query: dict[str, Any], client_id: int) -> dict[str, Any]:
     """A client's plans by name."""
-    return {"plans": plans.listed(clients.find(principal(), client_id), query.get("name"))}
+    return {"plans": plans.listed(runtime(), clients.find(principal(), client_id), query.get("name"))}
 
 
 @blueprint.route("/clients/<id:client_id>/plans", methods=["POST"])
@@ -181,7 +208,7 @@ def create_plan(body: dict[str, Any], client_id: int) -> dict[str, Any]:
 @blueprint.response(200, PlanShown)
 def get_plan(client_id: int, plan_id: int) -> dict[str, Any]:
     """One plan."""
-    return plans.shown(plans.find(clients.find(principal(), client_id), plan_id))
+    return plans.shown(runtime(), plans.find(clients.find(principal(), client_id), plan_id))
 
 
 @blueprint.route("/clients/<id:client_id>/plans/<id:plan_id>", methods=["PUT"])
@@ -203,6 +230,16 @@ def delete_plan(client_id: int, plan_id: int) -> dict[str, str]:
     plan = plans.find(clients.find(principal(), client_id), plan_id)
     plans.delete(runtime(), plan)
     return done(f'Plan "{plan.name}" deleted')
+
+
+@blueprint.route("/clients/<id:client_id>/plans/<id:plan_id>/preview", methods=["GET"])
+@requires("read", any_user=True)
+@blueprint.query(PreviewCount)
+@blueprint.response(200, PlanPreview)
+def preview_plan(query: dict[str, int], client_id: int, plan_id: int) -> dict[str, Any]:
+    """The next runs of a plan; of one that is paused or disabled, those it would make."""
+    plan = plans.find(clients.find(principal(), client_id), plan_id)
+    return plan_times.preview(runtime(), plan, query["count"])
 
 
 @blueprint.route("/clients/<id:client_id>/plans/<id:plan_id>/pause", methods=["POST"])

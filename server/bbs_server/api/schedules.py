@@ -9,10 +9,10 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from bbs_server.api.http import Blueprint
+from bbs_server.api.http import Blueprint, Text, Whole
 from bbs_server.auth import principal, requires
 from bbs_server.runtime import runtime
-from bbs_server.services import schedules
+from bbs_server.services import plans, schedules
 
 blueprint = Blueprint("schedules", __name__, description="When each plan runs, over all clients")
 
@@ -41,6 +41,9 @@ class ScheduleShown(Schema):
     last_run = fields.String(allow_none=True)
     last_status = fields.String(allow_none=True)
     last_completed_at = fields.String(allow_none=True)
+    last_success = fields.String(allow_none=True)
+    stale = fields.Boolean()
+    never_backed_up = fields.Boolean()
 
 
 class ScheduleList(Schema):
@@ -49,9 +52,51 @@ class ScheduleList(Schema):
     schedules = fields.List(fields.Nested(ScheduleShown))
 
 
+class PreviewCount(Schema):
+    """How far a preview looks."""
+
+    count = Whole(load_default=10, least=1, most=100, metadata={"description": "How many runs to show."})
+
+
+class PreviewQuery(PreviewCount):
+    """A schedule as plans have it; what is left out is a plan's default."""
+
+    frequency = Text(maximum=30, load_default=plans.DEFAULTS["frequency"])
+    times = Text(maximum=255, load_default=plans.DEFAULTS["times"])
+    day_of_week = Text(maximum=20, load_default=None)
+    day_of_month = Text(maximum=20, load_default=None)
+    timezone = Text(maximum=64, load_default=plans.DEFAULTS["timezone"])
+
+
+class RunShown(Schema):
+    """One run: the time that the schedule names, and when it starts, which is later by the plan's splay."""
+
+    due_at = fields.String(required=True)
+    start_at = fields.String(required=True)
+    local = fields.String(
+        required=True, metadata={"description": "The start on the wall clock of the plan's time zone, ISO 8601."}
+    )
+
+
+class Preview(Schema):
+    """What a schedule means."""
+
+    timezone = fields.String(required=True)
+    runs = fields.List(fields.Nested(RunShown), required=True)
+
+
 @blueprint.route("/schedules", methods=["GET"])
 @requires("read", any_user=True)
 @blueprint.response(200, ScheduleList)
 def list_schedules() -> dict[str, Any]:
     """The schedules of all plans, by client, then by plan."""
     return {"schedules": schedules.listed(runtime(), principal())}
+
+
+@blueprint.route("/schedules/preview", methods=["GET"])
+@requires("read", any_user=True)
+@blueprint.query(PreviewQuery)
+@blueprint.response(200, Preview)
+def preview_schedule(query: dict[str, Any]) -> dict[str, Any]:
+    """The next runs of a schedule, before any plan has it."""
+    return schedules.preview(runtime(), **query)

@@ -13,7 +13,7 @@ import peewee
 from bbs_server.models import Client, Job, Plan
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import states
-from bbs_server.services import clients, jobs, maintenance_mode, plans, tasks
+from bbs_server.services import clients, jobs, maintenance_mode, plan_times, tasks
 
 logger = logging.getLogger(__name__)
 
@@ -42,9 +42,10 @@ def _queue_due_plan(run: Runtime, plan: Plan) -> bool:
     now = run.clock()
     try:
         with run.writing():
-            following = plans.upcoming(plan, now)
+            following = plan_times.upcoming(run, plan, now)
+            due, start = (following.due, following.start) if following else (None, None)
             same = (Plan.id == plan.id) & (Plan.next_run == plan.next_run)
-            claimed = Plan.update(next_run=following).where(same).execute()
+            claimed = Plan.update(next_due=due, next_run=start).where(same).execute()
             if not claimed or _has_active_backup(plan) or _was_queued(plan):
                 return False
             Plan.update(last_run=now).where(Plan.id == plan.id).execute()
@@ -54,7 +55,7 @@ def _queue_due_plan(run: Runtime, plan: Plan) -> bool:
                 repository=plan.repository_id,
                 task_type="backup",
                 status=states.QUEUED,
-                due_at=plan.next_run,
+                due_at=plan.next_due,
                 queued_at=now,
             )
     except Exception:
@@ -191,7 +192,7 @@ def end_cancelled_jobs(run: Runtime, silence: timedelta, since: datetime | None 
 
 def _was_queued(plan: Plan) -> bool:
     """Whether this very time was queued before: a clock that was set back brings times again."""
-    return bool(Job.select().where((Job.plan == plan) & (Job.due_at == plan.next_run)).exists())
+    return bool(Job.select().where((Job.plan == plan) & (Job.due_at == plan.next_due)).exists())
 
 
 def _has_active_backup(plan: Plan) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from hashlib import sha256
 from zoneinfo import ZoneInfo, available_timezones
 
 INTERVALS = {
@@ -27,6 +28,8 @@ DEFAULT_TIMES = "02:00"
 
 # Two months always hold a day of every rule, whatever "after" is.
 _HORIZON_DAYS = 63
+# A time that a zone skips moves by the skipped span: into the next day, where a whole day was skipped.
+_LONGEST_MOVE = timedelta(days=2)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -132,7 +135,7 @@ def next_run(schedule: Schedule, after: datetime) -> datetime | None:
     - A time that comes twice (clocks go back) runs at its first coming only.
     - A day that a month does not have is the month's last day.
 
-    So no run is lost and none happens twice.
+    So no run is lost and none happens twice. Runs that a skipped time moves to the same moment are one run.
 
     :param after: any aware time; the result is UTC.
     """
@@ -140,10 +143,41 @@ def next_run(schedule: Schedule, after: datetime) -> datetime | None:
         return None
     if interval := INTERVALS.get(schedule.frequency):
         return _EPOCH + ((after - _EPOCH) // interval + 1) * interval
-    # One day earlier, because a run's UTC date may differ from its local date.
-    start = after.astimezone(schedule.zone).date() - timedelta(days=1)
-    moments = (moment for day in _days(schedule, start) for moment in _moments(schedule, day))
-    return next(moment for moment in moments if moment > after)
+    # Earlier, because a run's UTC date may differ from its local date, and skipped times move into the next day.
+    start = after.astimezone(schedule.zone).date() - _LONGEST_MOVE
+    return min(_first_moments(schedule, start, after))
+
+
+def runs(schedule: Schedule, after: datetime) -> Iterator[datetime]:
+    """All runs strictly after a moment, in order, without end; none for ``manual``."""
+    moment = next_run(schedule, after)
+    while moment is not None:
+        yield moment
+        moment = next_run(schedule, moment)
+
+
+def splay(identity: str, minutes: int) -> timedelta:
+    """By how much the runs of one among many are delayed, so that not all of them start in one second.
+
+    :param identity: who is to be told apart; the same one always gets the same delay.
+    :param minutes: the delay is shorter than this, in whole seconds; 0 means none.
+    """
+    if not minutes:
+        return timedelta()
+    number = int.from_bytes(sha256(identity.encode()).digest()[:8])
+    return timedelta(seconds=number % (minutes * 60))
+
+
+def _first_moments(schedule: Schedule, start: date, after: datetime) -> Iterator[datetime]:
+    """The moments after another that may be the first: those of one day, and of the days it might move into."""
+    found: date | None = None
+    for day in _days(schedule, start):
+        if found is not None and day - found > _LONGEST_MOVE:
+            return
+        for moment in _moments(schedule, day):
+            if moment > after:
+                found = found or day
+                yield moment
 
 
 def _days(schedule: Schedule, start: date) -> Iterator[date]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from bbs_server.clock import wire
 from bbs_server.errors import NotFound
-from bbs_server.models import Archive, Client, Job, Repository
+from bbs_server.models import Archive, Client, Job, Plan, Repository
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import queue, states
 from bbs_server.services import audit, jobs, s3_links, tasks
@@ -201,6 +201,7 @@ def _end(run: Runtime, job: Job, report: Mapping[str, Any], *, completed: bool) 
     if report.get("output_log"):
         jobs.log(run, job, "info", report["output_log"][:_LOG_LENGTH])
     if completed and job.task_type == "backup":
+        Plan.update(last_success=now).where(Plan.id == job.plan_id).execute()
         Repository.update(size_is_stale=True).where(Repository.id == job.repository_id).execute()
         if jobs.retains(job.plan):
             jobs.queue_server_task(run, job, "prune")

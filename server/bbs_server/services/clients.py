@@ -20,7 +20,7 @@ from bbs_server.models import Client, Job, Plan, Repository, StorageLocation, Us
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import states
 from bbs_server.secrets import fingerprint
-from bbs_server.services import audit, names, repositories, storage, trash
+from bbs_server.services import audit, freshness, names, repositories, storage, trash
 from bbs_server.services.undo import Undo, undoing
 
 _LISTED = (
@@ -68,11 +68,21 @@ def listed(run: Runtime, caller: auth.Principal, name: str | None = None) -> lis
     rows = rows.order_by(names.alphabetically(Client.name), Client.id)
     if name is not None:
         rows = rows.where(Client.name == name)
-    return [summary(run, row) for row in rows]
+    found = list(rows)
+    fresh = freshness.of_clients(run, [row.id for row in found] if name is not None else None)
+    return [summary(run, row, fresh.get(row.id)) for row in found]
 
 
-def summary(run: Runtime, client: Client) -> dict[str, Any]:
-    """A client as it stands in lists."""
+def shown(run: Runtime, client: Client) -> dict[str, Any]:
+    """One client as it stands in lists."""
+    return summary(run, client, freshness.of_clients(run, [client.id]).get(client.id))
+
+
+def summary(run: Runtime, client: Client, fresh: freshness.ClientFreshness | None) -> dict[str, Any]:
+    """Upstream's fields of a client, and whether its backups are recent enough.
+
+    :param fresh: what its plans say; None when it has none.
+    """
     return {
         "id": client.id,
         "name": client.name,
@@ -87,6 +97,8 @@ def summary(run: Runtime, client: Client) -> dict[str, Any]:
         "owner": client.owner.username if client.owner else None,
         "client_profile_id": None,
         "client_profile_name": None,
+        "stale": fresh is not None and fresh.stale,
+        "never_backed_up": fresh is None or fresh.never_backed_up,
     }
 
 

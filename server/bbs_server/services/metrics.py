@@ -16,9 +16,18 @@ from bbs_server.clock import wire
 from bbs_server.models import Archive, Client, Job, Plan, Repository
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import states
-from bbs_server.services import health, schedules, storage
+from bbs_server.services import freshness, health, schedules, storage
 
 Sample = tuple[dict[str, Any], float | None]
+
+_PLAN_FAMILIES = {
+    "next_run_timestamp_seconds": "When a plan runs next.",
+    "last_success_timestamp_seconds": "When a plan's latest good backup ended.",
+    "last_backup_failed": "1 when a plan's latest backup failed.",
+    "stale": "1 when a plan has not succeeded for longer than it may.",
+    "never_backed_up": "1 until a plan has succeeded once.",
+}
+"""The numbers of each plan: how they are called, and what they mean."""
 
 
 def snapshot(run: Runtime) -> dict[str, Any]:
@@ -75,7 +84,7 @@ def _families(run: Runtime) -> Iterator[tuple[str, str, Iterable[Sample]]]:
         "Jobs on record by type and state.",
         [({"task_type": task, "status": state}, count) for (task, state), count in sorted(jobs.items())],
     )
-    yield from _plan_families()
+    yield from _plan_families(run)
     yield from _repository_families()
     local = storage.listed()["local"]
     for field, text in (("total_bytes", "Size"), ("free_bytes", "Free space")):
@@ -85,21 +94,19 @@ def _families(run: Runtime) -> Iterator[tuple[str, str, Iterable[Sample]]]:
     yield "bbs_worker_last_round_timestamp_seconds", "When the worker last began a round.", [({}, _seconds(last))]
 
 
-def _plan_families() -> Iterator[tuple[str, str, list[Sample]]]:
+def _plan_families(run: Runtime) -> Iterator[tuple[str, str, list[Sample]]]:
     latest = schedules.latest_backups()
-    succeeded = _last_successes()
-    next_runs: list[Sample] = []
-    successes: list[Sample] = []
-    failed: list[Sample] = []
+    found: dict[str, list[Sample]] = {name: [] for name in _PLAN_FAMILIES}
     for plan in Plan.select(Plan, Client).join(Client).order_by(Plan.id):
         labels = {"client": plan.client.name, "plan": plan.name}
-        next_runs.append((labels, _seconds(plan.next_run)))
-        successes.append((labels, _seconds(succeeded.get(plan.id))))
+        found["next_run_timestamp_seconds"].append((labels, _seconds(plan.next_run)))
+        found["last_success_timestamp_seconds"].append((labels, _seconds(plan.last_success)))
+        found["stale"].append((labels, freshness.is_stale(run, plan)))
+        found["never_backed_up"].append((labels, plan.last_success is None))
         if plan.id in latest:
-            failed.append((labels, float(latest[plan.id].status == states.FAILED)))
-    yield "bbs_plan_next_run_timestamp_seconds", "When a plan runs next.", next_runs
-    yield "bbs_plan_last_success_timestamp_seconds", "When a plan's latest good backup ended.", successes
-    yield "bbs_plan_last_backup_failed", "1 when a plan's latest backup failed.", failed
+            found["last_backup_failed"].append((labels, latest[plan.id].status == states.FAILED))
+    for name, text in _PLAN_FAMILIES.items():
+        yield f"bbs_plan_{name}", text, found[name]
 
 
 def _repository_families() -> Iterator[tuple[str, str, list[Sample]]]:
@@ -113,16 +120,6 @@ def _repository_families() -> Iterator[tuple[str, str, list[Sample]]]:
         numbers.append((labels, archives.get(row.id, 0)))
     yield "bbs_repository_size_bytes", "Disk space that a repository occupies.", sizes
     yield "bbs_repository_archives", "Archives on record in a repository.", numbers
-
-
-def _last_successes() -> dict[int, datetime]:
-    newest = (
-        Job.select(fn.MAX(Job.id))
-        .where((Job.task_type == "backup") & (Job.status == states.COMPLETED) & Job.plan.is_null(False))
-        .group_by(Job.plan)
-    )
-    rows: Any = Job.select(Job.plan, Job.completed_at).where(Job.id.in_(newest)).tuples()
-    return dict(rows)
 
 
 def _jobs_by_status() -> dict[tuple[str, str], int]:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 import peewee
@@ -16,18 +15,12 @@ from bbs_server.clock import wire
 from bbs_server.errors import Conflict, Invalid, NotFound
 from bbs_server.models import Client, Plan, PlanPlugin, PluginConfig, Repository
 from bbs_server.runtime import Runtime
-from bbs_server.scheduling.schedule import (
-    DEFAULT_TIMES,
-    LAST_DAY,
-    Schedule,
-    ScheduleError,
-    next_run,
-)
-from bbs_server.services import audit, names
+from bbs_server.scheduling.schedule import DEFAULT_TIMES, LAST_DAY, Schedule, ScheduleError
+from bbs_server.services import audit, freshness, names, plan_times
 
 RETENTION = ("prune_minutes", "prune_hours", "prune_days", "prune_weeks", "prune_months", "prune_years")
 SCHEDULE = ("frequency", "times", "day_of_week", "day_of_month", "timezone")
-CLEARABLE = ("excludes", "advanced_options", "day_of_week", "day_of_month")
+CLEARABLE = ("excludes", "advanced_options", "day_of_week", "day_of_month", "splay_minutes", "maximum_age_hours")
 
 DEFAULTS: dict[str, Any] = {
     "advanced_options": "--compression lz4 --exclude-caches --noatime",
@@ -40,6 +33,7 @@ DEFAULTS: dict[str, Any] = {
     "prune_weeks": 4,
     "prune_months": 6,
     "prune_years": 0,
+    "retry_limit": 3,
     "enabled": True,
     "paused": False,
 }
@@ -57,7 +51,7 @@ def find(client: Client, plan_id: int) -> Plan:
     return found
 
 
-def listed(client: Client, name: str | None = None) -> list[dict[str, Any]]:
+def listed(run: Runtime, client: Client, name: str | None = None) -> list[dict[str, Any]]:
     """A client's plans by name; with ``name`` at most that one."""
     wanted = Plan.client == client
     if name is not None:
@@ -66,16 +60,16 @@ def listed(client: Client, name: str | None = None) -> list[dict[str, Any]]:
     attached: dict[int, list[dict[str, Any]]] = {plan.id: [] for plan in plans}
     for link in _links().join(Plan, on=PlanPlugin.plan).where(wanted):
         attached[link.plan_id].append(_attached(link))
-    return [summary(plan, attached[plan.id]) for plan in plans]
+    return [summary(run, plan, attached[plan.id]) for plan in plans]
 
 
-def shown(plan: Plan) -> dict[str, Any]:
+def shown(run: Runtime, plan: Plan) -> dict[str, Any]:
     """One plan as it stands in lists."""
-    return summary(plan, [_attached(link) for link in _links().where(PlanPlugin.plan == plan)])
+    return summary(run, plan, [_attached(link) for link in _links().where(PlanPlugin.plan == plan)])
 
 
-def summary(plan: Plan, plugins: list[dict[str, Any]]) -> dict[str, Any]:
-    """Upstream's fields, and those upstream cannot read back: zone, pause state, next run, plugins."""
+def summary(run: Runtime, plan: Plan, plugins: list[dict[str, Any]]) -> dict[str, Any]:
+    """Upstream's fields, those upstream cannot read back (zone, pause state, next run, plugins), and ours."""
     return {
         "id": plan.id,
         "name": plan.name,
@@ -91,9 +85,14 @@ def summary(plan: Plan, plugins: list[dict[str, Any]]) -> dict[str, Any]:
         "day_of_week": _weekday_on_the_wire(plan.day_of_week),
         "day_of_month": plan.day_of_month,
         "timezone": plan.timezone,
+        "splay_minutes": plan.splay_minutes,
+        "maximum_age_hours": plan.maximum_age_hours,
+        "retry_limit": plan.retry_limit,
         "paused": plan.paused,
         "next_run": wire(plan.next_run),
         "last_run": wire(plan.last_run),
+        "last_success": wire(plan.last_success),
+        **freshness.shown(run, plan),
         "plugins": plugins,
     }
 
@@ -109,7 +108,7 @@ def create(run: Runtime, client: Client, values: Mapping[str, Any]) -> Plan:
     with run.writing():
         plan = Plan(client=client, created_at=run.clock())
         _assign(plan, client, {**DEFAULTS, **given})
-        _arm(run, plan)
+        plan_times.arm(run, plan)
         _save(plan)
         if plugins is not None:
             _attach(client, plan, plugins)
@@ -131,10 +130,10 @@ def update(run: Runtime, client: Client, plan: Plan, values: Mapping[str, Any]) 
     with run.writing():
         # Read again under the write lock: the worker may have moved the next run meanwhile.
         plan = find(client, plan.id)
-        rearmed = any(field in fields for field in (*SCHEDULE, "enabled", "paused"))
+        rearmed = any(field in fields for field in (*SCHEDULE, "splay_minutes", "enabled", "paused"))
         _assign(plan, client, fields)
         if rearmed:
-            _arm(run, plan)
+            plan_times.arm(run, plan)
         _save(plan)
         if "plugins" in values:
             _attach(client, plan, values["plugins"])
@@ -153,20 +152,10 @@ def pause(run: Runtime, plan: Plan, *, paused: bool) -> None:
     with run.writing():
         plan = find(plan.client, plan.id)
         plan.paused = paused
-        _arm(run, plan)
-        plan.save(only=[Plan.paused, Plan.next_run])
+        plan_times.arm(run, plan)
+        plan.save(only=[Plan.paused, Plan.next_due, Plan.next_run])
         verb = "paused" if paused else "resumed"
         audit.record(run, f"plan.{verb}", f'Plan "{plan.name}" {verb}.', client=plan.client)
-
-
-def schedule_of(plan: Plan) -> Schedule:
-    """The plan's schedule, checked."""
-    return Schedule.parse(plan.frequency, plan.times, plan.day_of_week, plan.day_of_month, plan.timezone)
-
-
-def upcoming(plan: Plan, after: datetime) -> datetime | None:
-    """The next run of a plan that is neither paused nor disabled."""
-    return None if plan.paused or not plan.enabled else next_run(schedule_of(plan), after)
 
 
 def lines(text: str | None) -> list[str]:
@@ -242,7 +231,7 @@ def _options(text: str | None) -> str | None:
 
 def _normalise_schedule(plan: Plan) -> None:
     try:
-        schedule = schedule_of(plan)
+        schedule = plan_times.schedule_of(plan)
     except ScheduleError as error:
         raise Invalid(str(error)) from error
     plan.times = ",".join(at.strftime("%H:%M") for at in schedule.times)
@@ -258,10 +247,6 @@ def _month_days(text: str | None, schedule: Schedule) -> str | None:
 
 def _weekday_on_the_wire(text: str | None) -> int | str | None:
     return int(text) if text and text.isdigit() else text
-
-
-def _arm(run: Runtime, plan: Plan) -> None:
-    plan.next_run = upcoming(plan, run.clock())
 
 
 def _save(plan: Plan) -> None:

@@ -11,9 +11,11 @@ from peewee import fn
 
 from bbs_server.auth import Principal
 from bbs_server.clock import wire
+from bbs_server.errors import Invalid
 from bbs_server.models import Client, Job, Plan, Repository
 from bbs_server.runtime import Runtime
-from bbs_server.services import clients, names, plans
+from bbs_server.scheduling.schedule import Schedule, ScheduleError
+from bbs_server.services import clients, names, plan_times, plans
 
 MANUAL = "manual"
 
@@ -33,6 +35,27 @@ def listed(run: Runtime, caller: Principal) -> list[dict[str, Any]]:
     return [_summary(run, plan, latest.get(plan.id)) for plan in rows]
 
 
+def preview(
+    run: Runtime,
+    *,
+    frequency: str,
+    times: str | None,
+    day_of_week: str | None,
+    day_of_month: str | None,
+    timezone: str,
+    count: int,
+) -> dict[str, Any]:
+    """The next runs of a schedule that no plan has yet.
+
+    :raises Invalid: it could never run.
+    """
+    try:
+        schedule = Schedule.parse(frequency, times, day_of_week, day_of_month, timezone)
+    except ScheduleError as error:
+        raise Invalid(str(error)) from error
+    return plan_times.preview_schedule(run, schedule, count)
+
+
 def latest_backups() -> dict[int, Job]:
     """The latest backup job of each plan."""
     newest = Job.select(fn.MAX(Job.id)).where((Job.task_type == "backup") & Job.plan.is_null(False)).group_by(Job.plan)
@@ -40,7 +63,7 @@ def latest_backups() -> dict[int, Job]:
 
 
 def _summary(run: Runtime, plan: Plan, latest: Job | None) -> dict[str, Any]:
-    shown = plans.summary(plan, [])
+    shown = plans.summary(run, plan, [])
     return {
         "plan_id": plan.id,
         "plan_name": plan.name,
@@ -56,4 +79,5 @@ def _summary(run: Runtime, plan: Plan, latest: Job | None) -> dict[str, Any]:
         "last_run": wire(plan.last_run),
         "last_status": latest.status if latest else None,
         "last_completed_at": wire(latest.completed_at) if latest else None,
+        **{name: shown[name] for name in ("last_success", "stale", "never_backed_up")},
     }
