@@ -18,16 +18,17 @@ import click
 import peewee
 
 from bbs_server import __version__, db, doctor
+from bbs_server.account import AccountError, become_owner
 from bbs_server.borg.command import BorgError
 from bbs_server.borg.sshd import SshdError
 from bbs_server.errors import ApiError
 from bbs_server.initialise import initialise
+from bbs_server.key_file import SecretError
 from bbs_server.models import Client, Repository
 from bbs_server.pid_file import AlreadyRunning
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import worker
-from bbs_server.secrets import SecretError
-from bbs_server.services import repositories, storage
+from bbs_server.services import repositories, secret_rotation, storage
 from bbs_server.settings import Settings, SettingsError
 from bbs_server.supervisor import Service, ServiceError
 from bbs_server.web import AddressError, serve
@@ -36,6 +37,7 @@ CONFIG_VARIABLE = "BBS_SERVER_CONFIG"
 DEFAULT_CONFIG = Path("/etc/bbs-server/bbs-server.toml")
 
 EXPECTED = (
+    AccountError,
     SettingsError,
     SecretError,
     SshdError,
@@ -87,7 +89,7 @@ def cli(context: click.Context, config: Path) -> None:
 @click.pass_obj
 def init(config: Path) -> None:
     """Create what is missing: directories, keys, database, first administrator."""
-    created = initialise(Settings.load(config))
+    created = initialise(load_settings(config))
     for line in created:
         click.echo(f"created: {line}")
     if not created:
@@ -98,7 +100,7 @@ def init(config: Path) -> None:
 @click.pass_obj
 def migrate(config: Path) -> None:
     """Bring the database's schema up to date."""
-    applied = db.migrate(db.open_database(Settings.load(config).database))
+    applied = db.migrate(db.open_database(load_settings(config).database))
     for name in applied:
         click.echo(f"applied: {name}")
     if not applied:
@@ -126,7 +128,7 @@ def start(config: Path) -> None:
 @click.pass_obj
 def stop(config: Path) -> None:
     """Stop a server that runs in the background."""
-    stopped = Service(Settings.load(config), config.resolve()).stop()
+    stopped = Service(load_settings(config), config.resolve()).stop()
     click.echo("stopped" if stopped else "unchanged: not running")
 
 
@@ -134,7 +136,7 @@ def stop(config: Path) -> None:
 @click.pass_obj
 def status(config: Path) -> None:
     """Say whether the server runs; exit code 3 when it does not."""
-    settings = Settings.load(config)
+    settings = load_settings(config)
     pid = Service(settings, config.resolve()).pid()
     click.echo(f"running at {settings.url} (process {pid})" if pid else "not running")
     sys.exit(0 if pid else 3)
@@ -171,6 +173,19 @@ def examine(config: Path) -> None:
     sys.exit(0 if all(finding.good for finding in findings) else 1)
 
 
+@cli.command(name="rotate-secrets")
+@click.pass_obj
+def rotate_secrets(config: Path) -> None:
+    """Seal all stored secrets with a new key, while the server runs; finishes one that was interrupted."""
+    this = Runtime.open(_ready(config))
+    with this.database.connection_context():
+        done = secret_rotation.rotate(this, lambda number: click.echo(f"{number} secret(s) …", err=True))
+    if done.resumed:
+        click.echo("An earlier rotation had been interrupted; it is finished now.")
+    click.echo(f"{done.resealed} secret(s) sealed with the new key; {done.removed} old key(s) removed.")
+    click.echo("Backups of the server made before need the old keys that are in them.")
+
+
 @cli.command(context_settings={"ignore_unknown_options": True})
 @click.option("--client", "client_name", required=True, help="Name of the client.")
 @click.option("--repository", "repository_name", required=True, help="Name of its repository.")
@@ -204,9 +219,20 @@ def _repository(client_name: str, repository_name: str) -> Repository:
     return found
 
 
+def load_settings(config: Path) -> Settings:
+    """The settings; from here on the process is the server's account.
+
+    :raises SettingsError: unusable file.
+    :raises AccountError: called by somebody else.
+    """
+    settings = Settings.load(config)
+    become_owner(settings)
+    return settings
+
+
 def _ready(config: Path) -> Settings:
     """The settings of a server that has been initialised and is up to date."""
-    settings = Settings.load(config)
+    settings = load_settings(config)
     if not settings.key_file.exists():
         raise ServiceError(f"There is no server in {settings.directory} yet: run 'bbs-server init' first.")
     pending = db.pending(db.open_database(settings.database))

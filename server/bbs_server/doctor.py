@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bbs_server.key_file import SecretError
 from bbs_server.models import Client, Repository, StorageLocation
 from bbs_server.runtime import Runtime
-from bbs_server.secrets import SecretError
 from bbs_server.services import agents, repositories, storage
 
 LITTLE_SPACE_BYTES = 1024**3

@@ -9,16 +9,14 @@ outside the database alone (:meth:`Runtime.act`). So what is told is what would 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any, cast
 
-import peewee
 from flask import Response, current_app, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
+from bbs_server import sealed
 from bbs_server.errors import ApiError, Invalid
-from bbs_server.models import PluginConfig
 from bbs_server.runtime import REHEARSAL, Runtime, runtime
 from bbs_server.secrets import NotingKeyring, Sealed
 
@@ -96,14 +94,10 @@ def _different_secrets(run: Runtime) -> set[str]:
 
 
 def _stored(run: Runtime, note: Sealed) -> str | None:
-    if note.table == "plugin_configs":
-        row = PluginConfig.get_or_none(PluginConfig.id == note.row)
-        sealed = json.loads(row.config).get(note.column.removeprefix("config.")) if row else None
-    else:
-        table: Any = peewee.Table(note.table, ("id", f"sealed_{note.column}")).bind(run.database)
-        row = table.select().where(table.id == note.row).first()
-        sealed = row[f"sealed_{note.column}"] if row else None
-    return run.keyring.open(sealed, table=note.table, column=note.column, row=note.row) if sealed else None
+    model = sealed.table_named(note.table)
+    row = model.get_or_none(model.id == note.row)
+    text = sealed.values(row).get(note.column) if row else None
+    return run.keyring.open(text, table=note.table, column=note.column, row=note.row) if text else None
 
 
 def _given(view: Callable[..., Any]) -> list[str]:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bbs_server import db
+from bbs_server import db, key_file
 from bbs_server.borg import sshd
 from bbs_server.borg.keys import AuthorizedKeys
 from bbs_server.models import Client, StorageLocation
 from bbs_server.runtime import Runtime
-from bbs_server.secrets import Keyring
 from bbs_server.services import storage, tokens
 from bbs_server.settings import Settings
 
@@ -25,7 +24,7 @@ def initialise(settings: Settings) -> list[str]:
     :raises SecretError: unusable key file.
     """
     created = [f"directory {path}" for path in _directories(settings) if _make(path)]
-    if Keyring.create_file(settings.key_file):
+    if key_file.create(settings.key_file):
         created.append(f"key file {settings.key_file}")
     if settings.private_sshd and sshd.create_host_key(settings):
         created.append(f"SSH host key in {settings.ssh_directory}")

@@ -46,7 +46,7 @@ class Runtime:
         return cls(
             settings=settings,
             database=db.open_database(settings.database),
-            keyring=Keyring.load(settings.key_file),
+            keyring=Keyring(settings.key_file),
             borg=Borg(settings.borg_directory),
             **replaced,
         )

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import click
 
-from bbs_server.cli import config_option, run_command
+from bbs_server.cli import config_option, load_settings, run_command
 from bbs_server.clock import wire
 from bbs_server.runtime import Runtime
 from bbs_server.services import tokens
-from bbs_server.settings import Settings
 
 _ROW = "%-30s %-15s %-20s %-20s"
 
@@ -27,7 +26,7 @@ def cli(context: click.Context, config: Path) -> None:
         # Upstream's command succeeds here, and scripts may count on it.
         click.echo(context.get_help())
         return
-    run = Runtime.open(Settings.load(config))
+    run = Runtime.open(load_settings(config))
     context.obj = run
     context.with_resource(run.database.connection_context())
 

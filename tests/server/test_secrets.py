@@ -9,21 +9,23 @@ from pathlib import Path
 
 import pytest
 
+from bbs_server import key_file
 from bbs_server.app import create_app
 from bbs_server.initialise import initialise
-from bbs_server.secrets import Keyring, SecretError
+from bbs_server.key_file import SecretError
+from bbs_server.secrets import Keyring
 from bbs_server.settings import Settings
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     made = tmp_path / "secret.keys"
-    Keyring.create_file(made)
+    key_file.create(made)
     return made
 
 
 def test_opens_what_it_sealed_in_the_same_place_only(file: Path) -> None:
-    ring = Keyring.load(file)
+    ring = Keyring(file)
     sealed = ring.seal("canary", table="t", column="c", row=1)
 
     assert "canary" not in sealed
@@ -34,10 +36,10 @@ def test_opens_what_it_sealed_in_the_same_place_only(file: Path) -> None:
 
 
 def test_an_old_key_still_opens_and_the_last_one_seals(file: Path, tmp_path: Path) -> None:
-    old = Keyring.load(file).seal("canary", table="t", column="c", row=1)
-    Keyring.create_file(tmp_path / "other")
+    old = Keyring(file).seal("canary", table="t", column="c", row=1)
+    key_file.create(tmp_path / "other")
     file.write_text(file.read_text() + (tmp_path / "other").read_text())
-    ring = Keyring.load(file)
+    ring = Keyring(file)
 
     assert ring.open(old, table="t", column="c", row=1) == "canary"
     assert ring.seal("x", table="t", column="c", row=1).split(":")[0] == file.read_text().splitlines()[1].split(":")[0]
@@ -46,7 +48,7 @@ def test_an_old_key_still_opens_and_the_last_one_seals(file: Path, tmp_path: Pat
 @pytest.mark.parametrize("sealed", ["canary", "", "abcd:!!!", "abcd:AAAA", None])
 def test_what_does_not_decrypt_is_never_taken_as_plain_text(file: Path, sealed: str | None) -> None:
     with pytest.raises(SecretError) as refused:
-        Keyring.load(file).open(sealed, table="t", column="c", row=1)
+        Keyring(file).open(sealed, table="t", column="c", row=1)
     assert "canary" not in str(refused.value)
 
 
@@ -54,7 +56,7 @@ def test_the_key_file_is_made_once_and_for_its_owner_only(file: Path) -> None:
     content = file.read_bytes()
 
     assert file.stat().st_mode & 0o777 == 0o600
-    assert Keyring.create_file(file) is False
+    assert key_file.create(file) is False
     assert file.read_bytes() == content
 
 
@@ -62,7 +64,7 @@ def test_the_key_file_is_made_once_and_for_its_owner_only(file: Path) -> None:
 def test_a_broken_key_file_is_refused(file: Path, content: str) -> None:
     file.write_text(content)
     with pytest.raises(SecretError):
-        Keyring.load(file)
+        Keyring(file)
 
 
 def test_no_key_no_start(settings: Settings) -> None:
