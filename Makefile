@@ -32,6 +32,9 @@ $(STAMP): tests/requirements.txt server/pyproject.toml
 	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check -r tests/requirements.txt -e ./server
 	@touch $@
 
+# What reads, decides and writes. All of tests/server runs on both; migrations and copying always use both.
+ON_POSTGRESQL := $(addprefix tests/server/test_, atomicity.py concurrency.py queue.py)
+
 .PHONY: packages
 packages: # the distribution's packages that tests run for real
 	@tests/packages.sh
@@ -39,6 +42,7 @@ packages: # the distribution's packages that tests run for real
 .PHONY: test
 test: lint packages ## check and test everything; installs what it needs
 	@$(VENV)/bin/python -m pytest $(PYTEST)
+	@$(VENV)/bin/python -m pytest $(PYTEST) --database postgresql $(ON_POSTGRESQL)
 
 .PHONY: lint
 lint: $(STAMP) ## check style, types and shell scripts

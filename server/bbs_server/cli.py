@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from bbs_server import __version__, db, doctor
 from bbs_server.account import AccountError, become_owner
 from bbs_server.borg.command import BorgError
 from bbs_server.borg.sshd import SshdError
+from bbs_server.database_cli import database
+from bbs_server.database_errors import DatabaseError
 from bbs_server.errors import ApiError
 from bbs_server.initialise import initialise
 from bbs_server.key_file import SecretError
@@ -46,7 +49,7 @@ EXPECTED = (
     AlreadyRunning,
     AddressError,
     ApiError,
-    db.DatabaseError,
+    DatabaseError,
     peewee.PeeweeException,
     OSError,
 )
@@ -100,7 +103,9 @@ def init(config: Path) -> None:
 @click.pass_obj
 def migrate(config: Path) -> None:
     """Bring the database's schema up to date."""
-    applied = db.migrate(db.open_database(load_settings(config).database))
+    settings = load_settings(config)
+    with db.opened(settings.database, settings.database_password_file) as opened:
+        applied = db.migrate(opened)
     for name in applied:
         click.echo(f"applied: {name}")
     if not applied:
@@ -160,14 +165,16 @@ def run_worker(config: Path) -> None:
     stop_event = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop_event.set())
-    worker.work(Runtime.open(_ready(config)), stop_event)
+    with closing(Runtime.open(_ready(config))) as this:
+        worker.work(this, stop_event)
 
 
 @cli.command(name="doctor")
 @click.pass_obj
 def examine(config: Path) -> None:
     """Look for what is wrong and say what to do; exit code 1 when something is."""
-    findings = doctor.examine(Runtime.open(_ready(config)))
+    with closing(Runtime.open(_ready(config))) as this:
+        findings = doctor.examine(this)
     for finding in findings:
         click.echo(f"{'ok     ' if finding.good else 'problem'}  {finding.text}")
     sys.exit(0 if all(finding.good for finding in findings) else 1)
@@ -198,13 +205,15 @@ def borg(config: Path, client_name: str, repository_name: str, arguments: tuple[
 
         bbs-server borg --client web01 --repository main list
     """
-    this = Runtime.open(_ready(config))
-    with this.database.connection_context():
+    with closing(Runtime.open(_ready(config))) as this, this.database.connection_context():
         repository = _repository(client_name, repository_name)
         secret = repositories.passphrase(this, repository)
         directory = storage.repository_directory(repository)
     environment = this.borg.environment(secret) | {"BORG_REPO": str(directory)}
     os.execvpe("borg", ["borg", *arguments], environment)
+
+
+cli.add_command(database)
 
 
 def _repository(client_name: str, repository_name: str) -> Repository:
@@ -235,7 +244,8 @@ def _ready(config: Path) -> Settings:
     settings = load_settings(config)
     if not settings.key_file.exists():
         raise ServiceError(f"There is no server in {settings.directory} yet: run 'bbs-server init' first.")
-    pending = db.pending(db.open_database(settings.database))
+    with db.opened(settings.database, settings.database_password_file) as opened:
+        pending = db.pending(opened)
     if pending:
         raise ServiceError("The database's schema is not up to date: run 'bbs-server migrate' first.")
     return settings

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ from typing import Any
 import peewee
 from playhouse.migrations import Runner
 
-from bbs_server import models
+from bbs_server import models, postgresql
+from bbs_server.database_errors import DatabaseError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -24,35 +27,83 @@ _SQLITE_PRAGMAS = {
 }
 
 
-class DatabaseError(Exception):
-    """The database cannot be used; the message says what to do."""
+class Sqlite(peewee.SqliteDatabase):
+    """One file; a connection to it is opened for each request."""
+
+    def close_all(self) -> None:
+        """Close the connection; nothing is kept open between requests."""
+        self.close()
+
+    def describe(self) -> str:
+        """Which database this is and how large."""
+        size = self.pragma("page_count") * self.pragma("page_size")
+        return f"SQLite {'.'.join(map(str, self.server_version))}, {self.database}, {size // 1024**2} MiB"
 
 
-def open_database(url: str) -> peewee.Database:
+Database = Sqlite | postgresql.PostgreSQL
+
+
+def open_database(url: str, password_file: str = "") -> Database:
     """Open the database and bind the models to it.
 
-    :param url: ``sqlite:///PATH``.
-    :raises DatabaseError: the URL's scheme is not supported.
+    :param url: ``sqlite:///PATH`` or ``postgresql://…``.
+    :param password_file: file with PostgreSQL's password; empty: it stands in the URL or in the environment.
+    :raises DatabaseError: the URL's scheme is not supported, or the URL is malformed.
     """
     scheme = url.split(":", 1)[0]
-    if scheme != "sqlite":
-        raise DatabaseError(f"Unsupported database {scheme!r}: use sqlite:///PATH.")
-    database = peewee.SqliteDatabase(url.removeprefix("sqlite:///"), pragmas=_SQLITE_PRAGMAS)
+    if scheme == "sqlite":
+        database: Database = Sqlite(url.removeprefix("sqlite:///"), pragmas=_SQLITE_PRAGMAS)
+    elif scheme in postgresql.SCHEMES:
+        database = postgresql.connect(url, password_file)
+    else:
+        raise DatabaseError("Unsupported database: use sqlite:///PATH or postgresql://USER@HOST/DATABASE.")
     models.proxy.initialize(database)
     return database
+
+
+@contextmanager
+def opened(url: str, password_file: str = "") -> Iterator[Database]:
+    """The same for as long as a ``with`` block lasts."""
+    database = open_database(url, password_file)
+    try:
+        yield database
+    finally:
+        database.close_all()
+
+
+def writing(database: peewee.Database) -> AbstractContextManager[Any]:
+    """A transaction that holds off all others of its kind from its beginning.
+
+    Two transactions that first read and then write would otherwise fail, or write what is no longer true.
+    """
+    return database.atomic(postgresql.WRITING if isinstance(database, postgresql.PostgreSQL) else "IMMEDIATE")
 
 
 def migrate(database: peewee.Database) -> list[str]:
     """Apply pending migrations in order.
 
     :return: the names of those applied now.
-    :raises DatabaseError: the schema is newer than this program.
+    :raises DatabaseError: the schema is newer than this program, or the database compares text in its own way.
     """
     runner = Runner(database, directory=str(MIGRATIONS))
-    with database.connection_context():
+    with database.connection_context(), _alone(database):
         _refuse_newer(runner)
         applied: list[str] = runner.up()
     return applied
+
+
+@contextmanager
+def _alone(database: peewee.Database) -> Iterator[None]:
+    """Keep servers that share a database from migrating it at the same time."""
+    if not isinstance(database, postgresql.PostgreSQL):
+        yield
+        return
+    database.require_bytewise_order()
+    database.lock_migrations()
+    try:
+        yield
+    finally:
+        database.unlock_migrations()
 
 
 def pending(database: peewee.Database) -> list[str]:

@@ -42,7 +42,8 @@ def examine(run: Runtime) -> list[Finding]:
 
 def _database(run: Runtime) -> Finding:
     clients = Client.select().count()
-    return Finding(True, f"The database answers: {clients} client(s), {Repository.select().count()} repositories.")
+    holds = f"{clients} client(s), {Repository.select().count()} repositories"
+    return Finding(True, f"The database answers: {holds} ({run.database.describe()}).")
 
 
 def _borg() -> Finding:

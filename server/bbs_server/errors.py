@@ -8,10 +8,16 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import peewee
 from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
+from bbs_server import database_errors
+
 logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 5
+"""When a caller is to come back after a 503."""
 
 
 class ApiError(Exception):
@@ -76,6 +82,16 @@ class TooManyFailures(ApiError):
         self.headers = {"Retry-After": str(retry_after)}
 
 
+class Unavailable(ApiError):
+    """The server cannot do anything at the moment; the same request will work later."""
+
+    status = 503
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.headers = {"Retry-After": str(RETRY_SECONDS)}
+
+
 class ServerFault(ApiError):
     """The server could not do what it should; the reason is told."""
 
@@ -86,6 +102,7 @@ def register(app: Flask) -> None:
     """Make every error of the application a JSON body."""
     app.register_error_handler(ApiError, _refusal)
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(peewee.PeeweeException, _database_error)
     app.register_error_handler(Exception, _crash)
 
 
@@ -110,6 +127,14 @@ def _http_error(error: HTTPException) -> Response:
     if status == 405 and getattr(error, "valid_methods", None):
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods))  # type: ignore[attr-defined]
     return response
+
+
+def _database_error(error: peewee.PeeweeException) -> Response:
+    message = database_errors.passing(error)
+    if message is None:
+        return _crash(error)
+    logger.error("%s (%s)", message, type(error).__name__)
+    return _refusal(Unavailable(message))
 
 
 def _crash(error: Exception) -> Response:

@@ -29,9 +29,12 @@ def initialise(settings: Settings) -> list[str]:
     if settings.private_sshd and sshd.create_host_key(settings):
         created.append(f"SSH host key in {settings.ssh_directory}")
     run = Runtime.open(settings)
-    created += [f"database schema {name}" for name in db.migrate(run.database)]
-    with run.database.connection_context():
-        created += _first_rows(run)
+    try:
+        created += [f"database schema {name}" for name in db.migrate(run.database)]
+        with run.database.connection_context():
+            created += _first_rows(run)
+    finally:
+        run.close()
     return created
 
 

@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-import peewee
 from flask import current_app, g
 
 from bbs_server import db
@@ -29,7 +28,7 @@ class Runtime:
     """The server's surroundings; tests replace the clock and the source of randomness."""
 
     settings: Settings
-    database: peewee.Database
+    database: db.Database
     keyring: Keyring
     borg: Borg
     clock: Clock = system_clock
@@ -45,11 +44,15 @@ class Runtime:
         """
         return cls(
             settings=settings,
-            database=db.open_database(settings.database),
+            database=db.open_database(settings.database, settings.database_password_file),
             keyring=Keyring(settings.key_file),
             borg=Borg(settings.borg_directory),
             **replaced,
         )
+
+    def close(self) -> None:
+        """Close the database's connections."""
+        self.database.close_all()
 
     def rehearsal(self) -> Self:
         """The same surroundings, for something that is not to happen."""
@@ -61,14 +64,8 @@ class Runtime:
             effect(*arguments, **options)
 
     def writing(self) -> AbstractContextManager[Any]:
-        """A transaction that will write.
-
-        SQLite takes its write lock at once: two transactions that first read and then write
-        would otherwise fail instead of waiting for each other.
-        """
-        if isinstance(self.database, peewee.SqliteDatabase):
-            return self.database.atomic("IMMEDIATE")
-        return self.database.atomic()
+        """A transaction that will write; no other writes meanwhile, on either engine (:func:`db.writing`)."""
+        return db.writing(self.database)
 
 
 def runtime() -> Runtime:

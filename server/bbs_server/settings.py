@@ -61,8 +61,11 @@ class Settings:
     ssh_host_key_files: tuple[str, ...] = ()
     """Public host keys handed to agents; empty: the private sshd's, else those in /etc/ssh."""
 
-    database_url: str = ""
-    """sqlite:///PATH; empty: an SQLite file in ``directory``."""
+    database_url: str = dataclasses.field(default="", repr=False)
+    """sqlite:///PATH or postgresql://USER@HOST/DATABASE; empty: an SQLite file in ``directory``."""
+
+    database_password_file: str = ""
+    """File with PostgreSQL's password; empty: it stands in the URL, in ``PGPASSWORD`` or in ``PGPASSFILE``."""
 
     storage_path: str = ""
     """First storage location; empty: ``repositories`` in ``directory``."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -26,7 +27,7 @@ def cli(context: click.Context, config: Path) -> None:
         # Upstream's command succeeds here, and scripts may count on it.
         click.echo(context.get_help())
         return
-    run = Runtime.open(load_settings(config))
+    run = context.with_resource(closing(Runtime.open(load_settings(config))))
     context.obj = run
     context.with_resource(run.database.connection_context())
 

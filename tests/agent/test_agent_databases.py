@@ -6,21 +6,11 @@
 import gzip
 import json
 import os
-import tempfile
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
-from agent_databases import PASSWORD, mariadb, postgres, program
 from agent_lab import hook
 
-
-@contextmanager
-def open_directory():
-    """A directory that the database's user may enter; pytest's own are for their owner alone."""
-    with tempfile.TemporaryDirectory(prefix="bbs-test-") as name:
-        os.chmod(name, 0o755)
-        yield Path(name)
+from ..database_servers import PASSWORD, mariadb, open_directory, postgres, program
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +18,10 @@ def pg():
     if program("initdb") is None:
         pytest.skip("PostgreSQL's server is not installed")
     with open_directory() as directory, postgres(directory / "pg") as server:
-        port, sql = server
         for database in ("shop", "news"):
-            sql("CREATE DATABASE {}".format(database))
-            sql("CREATE TABLE t (x text); INSERT INTO t VALUES ('row of {}')".format(database), database)
-        yield port, sql
+            server.sql("CREATE DATABASE {}".format(database))
+            server.sql("CREATE TABLE t (x text); INSERT INTO t VALUES ('row of {}')".format(database), database)
+        yield server.port, server.sql
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from werkzeug.test import TestResponse
 
 from bbs_server.app import build
 from bbs_server.initialise import initialise
+from bbs_server.postgresql import PostgreSQL
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import worker
 from bbs_server.services import tokens
@@ -90,6 +91,23 @@ class Server:
             worker.round_once(self.run)
 
 
+def used_ids(server: Server) -> list[tuple[str, int]]:
+    """The last id of each table, for :func:`reuse_ids`."""
+    database = server.run.database
+    if not isinstance(database, PostgreSQL):
+        return []
+    with database.connection_context():
+        query = "SELECT sequencename, COALESCE(last_value, 0) FROM pg_sequences"
+        return list(database.execute_sql(query).fetchall())
+
+
+def reuse_ids(server: Server, noted: list[tuple[str, int]]) -> None:
+    """Use the ids after these again: after a rollback SQLite does so by itself, PostgreSQL does not."""
+    with server.run.database.connection_context():
+        for name, last in noted:
+            server.run.database.execute_sql("SELECT setval(%s, %s, %s)", (name, max(last, 1), last > 0))
+
+
 def make_settings(folder: Path, **others: Any) -> Settings:
     values = {"directory": str(folder / "server"), "server_host": "bbs.example", "ssh_user": "bbs", "ssh_port": 2222}
     return Settings.from_values(values | {"server_url": "https://bbs.example", "ssh_host_key_files": [], **others})
@@ -105,7 +123,7 @@ def make_server(folder: Path, **settings: Any) -> Iterator[Server]:
     made = Server(run, build(run), clock)
     made.token = made.mint("tests")
     yield made
-    run.database.close()
+    run.close()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from bbs_server.runtime import Runtime
 from bbs_server.services import trash
 
 from .api_page import examples
-from .conftest import Server
+from .conftest import Server, reuse_ids, used_ids
 from .test_api_page import Reader, snapshot
 
 MOST_WRITES = 40
@@ -75,7 +75,7 @@ def test_whichever_write_fails_nothing_stays_behind(
             reader.follow(example)
             continue
         for fatal in range(1, MOST_WRITES):
-            before, sabotage = snapshot(server), Sabotage(fatal)
+            before, ids, sabotage = snapshot(server), used_ids(server), Sabotage(fatal)
             with sabotage.installed(monkeypatch, server):
                 reply = reader.follow(example)
             if not sabotage.happened:
@@ -83,5 +83,6 @@ def test_whichever_write_fails_nothing_stays_behind(
                 break
             assert reply.status_code == 500, (example.title, fatal, reply.text)
             assert snapshot(server) == before, (example.title, fatal)
+            reuse_ids(server, ids)
         else:
             pytest.fail(f"{example.title} never succeeded.")

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import re
 import socket
-import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
-from bbs_server import cli, token_cli
+from bbs_server import cli, db, token_cli
 from bbs_server.initialise import initialise
 from bbs_server.settings import Settings
 
@@ -105,10 +104,9 @@ def test_a_server_that_was_not_initialised_says_so(config: Path, command: str) -
 
 
 def test_a_newer_database_is_refused(ready: Path) -> None:
-    database = sqlite3.connect(ready.parent / "bbs.sqlite")
-    database.execute("INSERT INTO schema_migration (name, applied) VALUES ('9999_future', '2030-01-01')")
-    database.commit()
-    database.close()
+    settings = Settings.load(ready)
+    with db.opened(settings.database) as database, database.connection_context():
+        database.execute_sql("INSERT INTO schema_migration (name, applied) VALUES ('9999_future', '2030-01-01')")
 
     assert "newer version (it has 9999_future)" in str(run(cli.cli, ready, "migrate").exception)
 

@@ -1,0 +1,34 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What can be wrong with a database that works otherwise: not set up, away, or too slow."""
+
+from __future__ import annotations
+
+import peewee
+
+
+class DatabaseError(Exception):
+    """The database cannot be used; the message says what to do."""
+
+
+_AWAY = ("08", "53", "57P")
+"""Beginnings of PostgreSQL's error codes: lost connections, exhausted resources, shutdown."""
+
+_BUSY = ("40", "55P03", "57014")
+"""Deadlocks, lock timeouts, statement timeouts."""
+
+
+def passing(error: peewee.PeeweeException) -> str | None:
+    """What to tell a caller who may simply try again; None when the error would come again.
+
+    Only PostgreSQL goes away by itself; its driver's errors have a code, or None where no server answered.
+    """
+    code: str | None = getattr(getattr(error, "orig", None), "sqlstate", "")
+    if not isinstance(error, (peewee.OperationalError, peewee.InterfaceError)):
+        return None
+    if code is None or code.startswith(_AWAY):
+        return "The server cannot reach its database at the moment: try again."
+    if code.startswith(_BUSY):
+        return "The server's database is too busy at the moment: try again."
+    return None
