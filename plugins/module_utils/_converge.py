@@ -22,6 +22,8 @@ from ansible_collections.borgfleet.bbs.plugins.module_utils._reconcile import Ou
 from ansible_collections.borgfleet.bbs.plugins.module_utils._resource import Resource
 from ansible_collections.borgfleet.bbs.plugins.module_utils._run import Result, Task
 
+CONFLICT = 409
+
 
 class Converger:
     """The life of one object within one task. Subclasses say what is special about their kind.
@@ -50,6 +52,18 @@ class Converger:
     def run(self) -> Result:
         """Converge, or in check mode only say what would be done."""
         current = self.locate()
+        try:
+            return self.converged(current)
+        except ApiError as error:
+            if current is not None or error.status != CONFLICT:
+                raise
+            # Another controller may have created it since we looked: then what it made is what there is.
+            rival = self.locate()
+            if rival is None:
+                raise
+            return self.converged(rival)
+
+    def converged(self, current: Object | None) -> Result:
         desired = None if self.task.params["state"] == "absent" else self.desired(current)
         outcome = self.reconcile(desired, current)
         self.warn_unreadable(outcome)
@@ -70,7 +84,7 @@ class Converger:
             self.client_id = self.client_of_absent() if absent else self.client()
             if self.client_id is None:
                 return None
-        current, new_name = self.find(self.name), self.task.params.get("new_name")
+        current, new_name = self.find(self.name), (self.task.params.get("new_name") or "").strip()
         if not new_name or self.same_name(new_name, self.name):
             return current
         renamed = self.find(new_name)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Mapping
+from typing import Any, Callable, Dict, Mapping, Sequence
 
 from ansible_collections.borgfleet.bbs.plugins.module_utils._client import ApiClient
 from ansible_collections.borgfleet.bbs.plugins.module_utils._errors import Ambiguous, ApiError, NotFound
@@ -84,7 +84,22 @@ def missing(task: Task, kind: str, name: str, module: str) -> Ref:
     raise NotFound(f"There is no {kind} named {name} on {task.api.url}: create it first with {module}.")
 
 
-def chosen(objects: list[Mapping[str, Any]], kind: str, name: str, name_of: Callable[[str], str]) -> Ref | None:
+def reference(
+    api: ApiClient,
+    collection: str,
+    items: str,
+    kind: str,
+    name: str,
+    identity: Callable[[str], str] = unchanged,
+) -> Ref | None:
+    """What a name, or else an id, refers to in a list; None when there is no such object."""
+    found = named(api, collection, items, kind, name, identity)
+    if found is not None:
+        return Ref(found["id"], found["name"])
+    return chosen(api.get_list(collection, items), kind, name, identity) if name.isdigit() else None
+
+
+def chosen(objects: Sequence[Mapping[str, Any]], kind: str, name: str, name_of: Callable[[str], str]) -> Ref | None:
     """The object among some that carries a name, or whose id it is."""
     matches = [dict(item) for item in objects if name_of(item["name"]) == name_of(name)]
     if not matches and name.isdigit():

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.borgfleet.bbs.plugins.module_utils._converge import Converger
-from ansible_collections.borgfleet.bbs.plugins.module_utils._errors import RouteMissing
+from ansible_collections.borgfleet.bbs.plugins.module_utils._errors import ApiError, InvalidOption, RouteMissing
 from ansible_collections.borgfleet.bbs.plugins.module_utils._field import Field, stripped
 from ansible_collections.borgfleet.bbs.plugins.module_utils._lookup import Object
 from ansible_collections.borgfleet.bbs.plugins.module_utils._reconcile import Outcome
@@ -45,8 +45,16 @@ class Clients(Converger):
         return {key: answer.get(key) for key in _SECRET_KEYS}
 
     def delete(self, current: Object) -> None:
-        # Upstream removes a busy client without being told to, and ignores the query.
-        self.delete_at(self.path(current), {"force": 1} if self.task.params["force"] else None)
+        try:
+            # Upstream removes a busy client without being told to, and ignores the query.
+            self.delete_at(self.path(current), {"force": 1} if self.task.params["force"] else None)
+        except ApiError as error:
+            if error.body.get("reason") != "active_jobs":
+                raise
+            raise InvalidOption(
+                f"The client {current['name']} has jobs that wait or run. Wait for them, cancel them with bbs_job, "
+                "or set force to true."
+            ) from error
 
     def report(self, obj: Object | None, outcome: Outcome) -> Result:
         client = {key: value for key, value in (obj or {}).items() if key not in _SECRET_KEYS}

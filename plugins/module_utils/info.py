@@ -54,15 +54,18 @@ class Info:
 
     def repositories(self) -> Objects:
         wanted = self.task.params["repository"]
-        found = self.of_clients("repositories", "repositories")
+        found = self.of_clients("repositories", "repositories", _named(wanted))
         return [item for item in found if wanted is None or item["name"] == slug(wanted)]
 
     def plans(self) -> Objects:
         wanted = self.task.params["plan"]
-        return [item for item in self.of_clients("plans", "plans") if wanted in (None, item["name"])]
+        found = self.of_clients("plans", "plans", _named(wanted))
+        return [item for item in found if wanted in (None, item["name"])]
 
     def plugin_configs(self) -> Objects:
-        return self.of_clients("plugin-configs", "plugin_configs")
+        wanted = self.task.params["plugin"]
+        found = self.of_clients("plugin-configs", "plugin_configs", wanted and {"plugin": wanted})
+        return [item for item in found if wanted in (None, item["slug"])]
 
     def jobs(self) -> Objects:
         """The latest jobs, filtered on this side where older servers could not (admin-api.md §5.5)."""
@@ -85,6 +88,11 @@ class Info:
                 f"/clients/{by_name[repository['client']]}/repositories/{repository['id']}/archives", "archives"
             )
         ]
+
+
+def _named(name: str | None) -> dict[str, str] | None:
+    """Narrows a list where the server filters; others answer with everything."""
+    return None if name is None else {"name": name}
 
 
 READERS: Mapping[str, Callable[[Info], Any]] = {
@@ -115,6 +123,7 @@ MODULE = Module(
         "client": {"type": "str"},
         "repository": {"type": "str"},
         "plan": {"type": "str"},
+        "plugin": {"type": "str"},
         "status": {"type": "list", "elements": "str", "choices": STATUSES},
         "limit": {"type": "int", "default": 50},
     },

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any, Callable
 
+from ansible_collections.borgfleet.bbs.plugins.module_utils._converge import CONFLICT
 from ansible_collections.borgfleet.bbs.plugins.module_utils._errors import (
     ApiError,
     BbsError,
@@ -26,15 +28,21 @@ from ansible_collections.borgfleet.bbs.plugins.module_utils._lookup import (
 from ansible_collections.borgfleet.bbs.plugins.module_utils._run import Module, Result, Task
 
 ACTIVE = ("queued", "sent", "running")
+BACKUP = "backup"
 LOG_LINES = 10
-BUSY = 409
-RECENT_JOBS = 50
+# As many as a server gives at once: a plan that rarely runs must not drown among those that often do.
+RECENT_JOBS = 200
+
+
+def utc_now() -> datetime:
+    return datetime.now(timezone.utc)
 
 
 class Jobs:
     """One job of a client within one task.
 
     :param clock: seconds, from any start
+    :param now: the time of day, for comparing with the server's
     :param sleep: takes seconds
     """
 
@@ -43,11 +51,13 @@ class Jobs:
         task: Task,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.task = task
         self.api = task.api
         self.clock = clock
         self.sleep = sleep
+        self.now = now
         self.client_id: int | None = None
         self.plan: Object | None = None
 
@@ -82,20 +92,43 @@ class Jobs:
         """Queue a run, or join the one that is already under way."""
         if self.client_id is None or not self.plan:
             return True, None
+        recent = self.recent()
+        if recent is not None:
+            return False, recent
         if self.task.check_mode:
-            running = self.active()
+            running = self.active(BACKUP)
             return running is None, running
         try:
-            path = f"/clients/{self.client_id}/plans/{self.plan['id']}/trigger"
-            answer = self.api.post(path, {}, self.active)
+            return True, self.queued()
         except ApiError as error:
-            if error.status != BUSY:
+            if error.status != CONFLICT:
                 raise
             running = self.active()
             if running is None:
                 raise
-            return False, running
-        return True, self.job(answer.get("job_id") or answer["id"])
+            if running["task_type"] == BACKUP:
+                return False, running
+            # Upstream lets a plan's prune stand in the way of its next backup (admin-api.md §10, 10).
+            if not self.task.params["wait"]:
+                raise
+            self.finished(running, started=True)
+            return True, self.queued()
+
+    def queued(self) -> Object:
+        """Trigger the plan."""
+        assert self.plan
+        path = f"/clients/{self.client_id}/plans/{self.plan['id']}/trigger"
+        answer = self.api.post(path, {}, partial(self.active, BACKUP))
+        return self.job(answer.get("job_id") or answer["id"])
+
+    def recent(self) -> Object | None:
+        """The plan's last completed backup, if it is not older than ``maximum_age``."""
+        seconds = self.task.params["maximum_age"]
+        completed = self.listed("completed", BACKUP) if seconds is not None else []
+        if not completed:
+            return None
+        ended = datetime.strptime(completed[0]["completed_at"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
+        return self.job(completed[0]["id"]) if self.now() - ended <= timedelta(seconds=seconds) else None
 
     def cancel(self) -> tuple[bool, Object | None]:
         job = self.chosen() or self.active()
@@ -139,24 +172,25 @@ class Jobs:
             raise NotFound(f"There is no job {number} of the client {self.task.params['client']}.")
         return found
 
-    def active(self) -> Object | None:
+    def active(self, kind: str | None = None) -> Object | None:
         """The plan's job that waits or runs. Older servers take one status at a time (admin-api.md §5.5)."""
-        found = self.listed(",".join(ACTIVE))
+        found = self.listed(",".join(ACTIVE), kind)
         for status in ACTIVE if not found else ():
-            found = found or self.listed(status)
+            found = found or self.listed(status, kind)
         return self.job(found[0]["id"]) if found else None
 
     def latest(self) -> Object | None:
-        found = self.listed(None)
+        found = self.listed(None, BACKUP)
         return self.job(found[0]["id"]) if found else None
 
-    def listed(self, status: str | None) -> list[Object]:
-        """Jobs of the plan, newest first."""
+    def listed(self, status: str | None, kind: str | None) -> list[Object]:
+        """Jobs of the plan, newest first; of all kinds when ``kind`` is None."""
         if self.client_id is None or not self.plan:
             return []
         query: dict[str, Any] = {"limit": RECENT_JOBS, **({"status": status} if status else {})}
         jobs = self.api.get_list(f"/clients/{self.client_id}/jobs", "jobs", query)
-        return [job for job in jobs if job["plan_name"] == self.plan["name"]]
+        of_plan = [job for job in jobs if job["plan_name"] == self.plan["name"]]
+        return [job for job in of_plan if kind in (None, job["task_type"])]
 
     def finished(self, job: Object, started: bool) -> Object:
         """Wait for the end.
@@ -231,6 +265,8 @@ def ending(job: Object) -> str:
 def perform(task: Task) -> Result:
     if task.params["poll_interval"] <= 0:
         raise InvalidOption("poll_interval must be more than 0 seconds.")
+    if (task.params["maximum_age"] or 0) < 0:
+        raise InvalidOption("maximum_age must not be negative.")
     return Jobs(task).run()
 
 
@@ -241,6 +277,7 @@ MODULE = Module(
         "plan": {"type": "str"},
         "job": {"type": "int"},
         "state": {"type": "str", "choices": ["triggered", "cancelled", "retried"], "default": "triggered"},
+        "maximum_age": {"type": "int"},
         "wait": {"type": "bool", "default": True},
         "wait_timeout": {"type": "int", "default": 3600},
         "poll_interval": {"type": "float", "default": 2.0},

@@ -27,7 +27,7 @@ from ansible_collections.borgfleet.bbs.plugins.module_utils._field import (
     stripped,
     text_or_empty,
 )
-from ansible_collections.borgfleet.bbs.plugins.module_utils._lookup import Object, chosen, missing
+from ansible_collections.borgfleet.bbs.plugins.module_utils._lookup import Object, chosen, missing, reference
 from ansible_collections.borgfleet.bbs.plugins.module_utils._reconcile import Outcome
 from ansible_collections.borgfleet.bbs.plugins.module_utils._resource import Resource
 from ansible_collections.borgfleet.bbs.plugins.module_utils._run import Module
@@ -136,6 +136,7 @@ PLAN = Resource(
             empty=[],
             spec={"elements": "str"},
         ),
+        Field("enabled", from_wire=bool, argument=False),
         Field("paused", from_wire=bool, argument=False, sent=False),
     ),
 )
@@ -176,6 +177,9 @@ class Plans(Converger):
         unknown = current is not None and "paused" not in current
         if self.pause or not unknown:
             wanted["paused"] = self.pause
+        if current is not None and not self.pause:
+            # A new plan is enabled; one that was switched off elsewhere would not follow its schedule.
+            wanted["enabled"] = True
         return wanted
 
     @property
@@ -185,8 +189,8 @@ class Plans(Converger):
     def repository(self, name: str) -> Ref:
         if self.client_id is None:
             return Ref(None, name)
-        listed = self.api.get_list(f"/clients/{self.client_id}/repositories", "repositories")
-        found = chosen(listed, "repository", name, slug)
+        path = f"/clients/{self.client_id}/repositories"
+        found = reference(self.api, path, "repositories", "repository", name, slug)
         return found or missing(self.task, "repository", name, "bbs_repository")
 
     def plugin_configs(self, names: list[str]) -> list[Ref]:

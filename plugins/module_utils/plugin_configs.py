@@ -150,7 +150,7 @@ class PluginConfigs(Converger):
         """By plugin and name: two plugins may use the same one."""
         listed = self.api.get_list(self.collection, self.resource.items, {"name": name, "plugin": self.plugin})
         for item in listed:
-            if item["slug"] == self.plugin and item["name"] == name:
+            if item["slug"] == self.plugin and item["name"] == name.strip():
                 # An empty config is a list on the wire (admin-api.md §5.6).
                 return {**item, "config": dict(item["config"] or {})}
         return None
@@ -170,7 +170,10 @@ class PluginConfigs(Converger):
                 f"config.{masked[0]} is {MASK}, which is how the server hides a secret and not the secret. "
                 "Leave it out to keep what is stored."
             )
-        return {"name": self.name, **{f"config.{key}": value for key, value in wanted.items()}}
+        return {
+            "name": self.task.params["new_name"] or self.name,
+            **{f"config.{key}": value for key, value in wanted.items()},
+        }
 
     def plugin_schema(self) -> Schema:
         schemas = self.api.get("/plugins/schema")["schemas"]
@@ -244,19 +247,21 @@ class PluginConfigs(Converger):
         return frozenset(f"config.{name.split('.')[-1]}" for name in answer["fields"])
 
     def create(self, outcome: Outcome) -> Object:
-        body = {"plugin": self.plugin, "name": self.name, "config": self.nested(outcome.payload)}
-        return {**body, **self.api.post(self.collection, body, lambda: self.find(self.name))}
+        name = outcome.payload["name"]
+        body = {"plugin": self.plugin, "name": name, "config": self.nested(outcome.payload)}
+        return {**body, **self.api.post(self.collection, body, lambda: self.find(name))}
 
     def update(self, outcome: Outcome, current: Object) -> Object:
         config = self.nested(outcome.payload)
+        renamed = {"name": outcome.payload["name"]} if "name" in outcome.payload else {}
         try:
-            self.api.put(self.path(current), {"config": config})
+            self.api.put(self.path(current), {**renamed, **({"config": config} if config else {})})
         except RouteMissing as error:
             raise BbsError(
                 f"The plugin config {self.name} differs in {', '.join(outcome.changes)}, and this server is "
                 "too old to change it: remove it on the server's web pages and run the task again.",
             ) from error
-        return {**current, "config": {**current["config"], **config}}
+        return {**current, **renamed, "config": {**current["config"], **config}}
 
     def delete(self, current: Object) -> None:
         try:
@@ -273,7 +278,8 @@ class PluginConfigs(Converger):
         if outcome.action == "delete" or (current is None and not outcome.changed):
             return None
         before = current or {"config": {}}
-        return {**before, "config": {**before["config"], **self.nested(outcome.payload)}}
+        name = outcome.after["name"]
+        return {**before, "name": name, "config": {**before["config"], **self.nested(outcome.payload)}}
 
     def report(self, obj: Object | None, outcome: Outcome) -> Result:
         if obj is None:
@@ -284,7 +290,7 @@ class PluginConfigs(Converger):
             "plugin_config": {
                 "id": obj.get("id"),
                 "plugin": self.plugin,
-                "name": self.name,
+                "name": obj["name"],
                 "config": config,
             },
             "id": obj.get("id"),
@@ -306,6 +312,7 @@ MODULE = Module(
         "client": {"type": "str", "required": True},
         "plugin": {"type": "str", "required": True},
         **PLUGIN_CONFIG.argument_spec(),
+        "new_name": {"type": "str"},
         "config": {"type": "dict", "no_log": True},
         "replace": {"type": "bool", "default": False},
         "update_secrets": {"type": "str", "choices": ["always", "on_create"], "no_log": False},

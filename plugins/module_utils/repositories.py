@@ -20,11 +20,12 @@ DEFAULT_ENCRYPTION = "repokey-blake2"
 ENCRYPTIONS = ["none", "repokey", "repokey-blake2", "authenticated", "authenticated-blake2"]
 
 
-def _reference(key: str) -> Any:
-    """Reads a reference by its id key; upstream does not return it at all (admin-api.md §5.2)."""
+def _reference(option: str) -> Any:
+    """Reads where a repository lies; upstream does not return that at all (admin-api.md §5.2)."""
 
     def read(obj: Any) -> Any:
-        return Ref(obj[key], str(obj[key])) if obj.get(key) is not None else UNREADABLE
+        number = obj.get(f"{option}_id", UNREADABLE)
+        return number if number in (None, UNREADABLE) else Ref(number, obj.get(f"{option}_name") or str(number))
 
     return read
 
@@ -46,14 +47,14 @@ REPOSITORY = Resource(
         Field(
             "storage_location",
             wire="storage_location_id",
-            read=_reference("storage_location_id"),
+            read=_reference("storage_location"),
             to_wire=_id_of,
             mutable=False,
         ),
         Field(
             "remote_ssh_config",
             wire="remote_ssh_config_id",
-            read=_reference("remote_ssh_config_id"),
+            read=_reference("remote_ssh_config"),
             to_wire=_id_of,
             mutable=False,
         ),

@@ -27,12 +27,13 @@ options:
   new_name:
     description:
       - A new name for the client O(name). Nothing happens when a client of this name exists and O(name)
-        does not.
+        does not. When neither exists, a client of the new name is created.
     type: str
   state:
     description:
       - V(present) makes sure that the client exists.
-      - V(absent) removes it, with its plans and repositories and their archives.
+      - V(absent) removes it, with its plans and repositories and their archives. It fails while jobs of it
+        wait or run, see O(force).
     type: str
     choices: [present, absent]
     default: present
@@ -50,6 +51,10 @@ options:
 seealso:
   - module: borgfleet.bbs.bbs_repository
   - module: borgfleet.bbs.bbs_plan
+  - module: borgfleet.bbs.bbs_info
+  - name: The API by example
+    description: Every request of the server, with its answer.
+    link: https://github.com/borgfleet/ansible-collection-bbs/blob/main/docs/api.md
 """
 
 EXAMPLES = r"""
@@ -67,6 +72,14 @@ EXAMPLES = r"""
   when: client.status == "setup"
   no_log: true
 
+- name: Give a machine its new name
+  borgfleet.bbs.bbs_client:
+    url: https://backup.example.com
+    token_file: ~/.config/bbs/token
+    name: old.example.com
+    new_name: new.example.com
+  no_log: true
+
 - name: Remove a client and everything that it has backed up
   borgfleet.bbs.bbs_client:
     url: https://backup.example.com
@@ -78,9 +91,46 @@ EXAMPLES = r"""
 RETURN = r"""
 ---
 client:
-  description: The client as the server describes it, without its key. Null after it has been removed.
+  description:
+    - The client as the server describes it, without its key. Null after it has been removed.
+    - What the agent reports is null until it has registered, and not there in check mode when the client
+      would be created.
   returned: success
   type: dict
+  contains:
+    id:
+      description: The client's id.
+      type: int
+    name:
+      description: Its name.
+      type: str
+    status:
+      description: The same as RV(status).
+      type: str
+    hostname:
+      description: What the machine calls itself.
+      type: str
+    ip_address:
+      description: Where its agent calls from.
+      type: str
+    os_info:
+      description: Its operating system.
+      type: str
+    agent_version:
+      description: The agent's version.
+      type: str
+    borg_version:
+      description: The version of borg on the machine.
+      type: str
+    last_heartbeat:
+      description: When the agent last called, in UTC.
+      type: str
+    created_at:
+      description: When the client was created, in UTC.
+      type: str
+    owner:
+      description: The user of the server who owns the client.
+      type: str
   sample:
     id: 7
     name: web1.example.com

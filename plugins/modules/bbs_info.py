@@ -38,6 +38,10 @@ options:
     description:
       - Only this plan and its jobs, by name.
     type: str
+  plugin:
+    description:
+      - Only configs of this plugin, by its short name, such as V(mysql_dump).
+    type: str
   status:
     description:
       - Only jobs of these statuses.
@@ -52,6 +56,12 @@ options:
     default: 50
 seealso:
   - module: borgfleet.bbs.bbs_client
+  - module: borgfleet.bbs.bbs_repository
+  - module: borgfleet.bbs.bbs_plan
+  - module: borgfleet.bbs.bbs_job
+  - name: The API by example
+    description: Every request of the server, with its answer.
+    link: https://github.com/borgfleet/ansible-collection-bbs/blob/main/docs/api.md
 """
 
 EXAMPLES = r"""

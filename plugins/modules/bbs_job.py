@@ -12,7 +12,7 @@ short_description: Run a backup now, wait for it, cancel or retry it
 version_added: 0.1.0
 description:
   - Triggers a plan on a Borg Backup Server and waits until the backup is complete, showing its progress.
-  - When the plan has a job under way already, the task joins that one.
+  - When the plan has a backup under way already, the task joins that one.
   - The task fails with the last lines of the job's log when the job fails.
 author:
   - borgfleet.bbs contributors (@borgfleet)
@@ -35,15 +35,23 @@ options:
     type: int
   state:
     description:
-      - V(triggered) runs the plan now. It is a change, unless a job of the plan is under way.
+      - V(triggered) runs the plan now. It is a change, unless a backup of the plan is under way, or recent
+        enough, see O(maximum_age).
       - V(cancelled) ends the job. It is no change when none is under way.
       - V(retried) runs a failed job again. It is no change when the job has not failed.
     type: str
     choices: [triggered, cancelled, retried]
     default: triggered
+  maximum_age:
+    description:
+      - With O(state=triggered), do nothing if the plan has completed a backup within this time, in seconds.
+        By the clocks of controller and server, which should agree.
+      - By default every task starts a backup.
+    type: int
   wait:
     description:
-      - Wait until the job has ended.
+      - Wait until the job has ended. While it runs, its progress is shown on the terminal, unless the task is
+        delegated to another host.
     type: bool
     default: true
   wait_timeout:
@@ -58,17 +66,30 @@ options:
     default: 2.0
 seealso:
   - module: borgfleet.bbs.bbs_plan
+  - module: borgfleet.bbs.bbs_info
+  - name: The API by example
+    description: Every request of the server, with its answer.
+    link: https://github.com/borgfleet/ansible-collection-bbs/blob/main/docs/api.md
 """
 
 EXAMPLES = r"""
 ---
-- name: Run a backup before an upgrade
+- name: Have a backup that is at most an hour old before an upgrade
   borgfleet.bbs.bbs_job:
     url: https://backup.example.com
     token_file: ~/.config/bbs/token
     client: "{{ inventory_hostname }}"
     plan: nightly
+    maximum_age: 3600
     wait_timeout: 7200
+
+- name: Run the last backup again if it has failed
+  borgfleet.bbs.bbs_job:
+    url: https://backup.example.com
+    token_file: ~/.config/bbs/token
+    client: "{{ inventory_hostname }}"
+    plan: nightly
+    state: retried
 
 - name: End whatever the plan is doing
   borgfleet.bbs.bbs_job:
@@ -85,6 +106,34 @@ job:
   description: The job as the server describes it. Null when there is none, as in check mode.
   returned: when the job is known, also on failure
   type: dict
+  contains:
+    id:
+      description: The job's id.
+      type: int
+    task_type:
+      description: What it does, such as V(backup).
+      type: str
+    status:
+      description: V(queued), V(sent), V(running), V(completed), V(failed) or V(cancelled).
+      type: str
+    plan_name:
+      description: Its plan.
+      type: str
+    files_total:
+      description: How many files the backup covers.
+      type: int
+    bytes_total:
+      description: How many bytes they have.
+      type: int
+    duration_seconds:
+      description: How long it took.
+      type: int
+    queued_at:
+      description: When it was queued, in UTC.
+      type: str
+    completed_at:
+      description: When it ended, in UTC.
+      type: str
   sample:
     id: 12
     task_type: backup

@@ -34,7 +34,8 @@ options:
     required: true
   new_name:
     description:
-      - A new name for the plan O(name).
+      - A new name for the plan O(name). Nothing happens when a plan of this name exists and O(name) does
+        not.
     type: str
   repository:
     description:
@@ -116,7 +117,8 @@ options:
     elements: str
   state:
     description:
-      - V(present) makes sure that the plan exists and follows its schedule.
+      - V(present) makes sure that the plan exists and follows its schedule, also if it was paused or
+        switched off on the server's web pages.
       - V(paused) makes sure that the plan exists and does not run by itself.
       - V(absent) removes the plan. Its archives stay.
     type: str
@@ -131,9 +133,14 @@ options:
     type: bool
     default: false
 seealso:
+  - module: borgfleet.bbs.bbs_client
   - module: borgfleet.bbs.bbs_repository
   - module: borgfleet.bbs.bbs_plugin_config
   - module: borgfleet.bbs.bbs_job
+  - module: borgfleet.bbs.bbs_info
+  - name: The API by example
+    description: Every request of the server, with its answer.
+    link: https://github.com/borgfleet/ansible-collection-bbs/blob/main/docs/api.md
 """
 
 EXAMPLES = r"""
@@ -159,6 +166,19 @@ EXAMPLES = r"""
     plugin_configs:
       - production
 
+- name: Back the mail up on weekday evenings and keep it for a year
+  borgfleet.bbs.bbs_plan:
+    url: https://backup.example.com
+    token_file: ~/.config/bbs/token
+    client: "{{ inventory_hostname }}"
+    name: mail
+    repository: main
+    directories: /var/mail
+    frequency: weekly
+    day_of_week: [monday, tuesday, wednesday, thursday, friday]
+    times: ["18:00"]
+    prune_weeks: 52
+
 - name: Pause it during a migration
   borgfleet.bbs.bbs_plan:
     url: https://backup.example.com
@@ -173,9 +193,49 @@ RETURN = r"""
 plan:
   description:
     - The plan as the server describes it. Null after it has been removed.
-    - The server of this collection also tells C(timezone), C(paused), C(next_run) and C(plugins).
   returned: success
   type: dict
+  contains:
+    id:
+      description: The plan's id.
+      type: int
+    name:
+      description: Its name.
+      type: str
+    repository_id:
+      description: The id of the repository that archives go into.
+      type: int
+    repository_name:
+      description: Its name.
+      type: str
+    directories:
+      description: What is backed up, one path per line.
+      type: str
+    excludes:
+      description: What is left out, one pattern per line. Null for nothing.
+      type: str
+    frequency:
+      description: How often the plan runs.
+      type: str
+    times:
+      description: At which times of the day, with commas between them.
+      type: str
+    enabled:
+      description: Whether the plan is switched on.
+      type: bool
+    paused:
+      description: Whether its schedule is paused. Not told by older servers.
+      type: bool
+    timezone:
+      description: The time zone of the times. Not told by older servers.
+      type: str
+    next_run:
+      description: When it runs next by itself, in UTC; null if it does not. Not told by older servers.
+      type: str
+    plugins:
+      description: The attached plugin configs in order. Only told by the server of this collection.
+      type: list
+      elements: dict
   sample:
     id: 9
     name: nightly

@@ -38,6 +38,11 @@ options:
       - Name of the config, unique for the client and the plugin.
     type: str
     required: true
+  new_name:
+    description:
+      - A new name for the config O(name). Nothing happens when a config of this name exists and O(name) does
+        not. Plans keep it attached.
+    type: str
   config:
     description:
       - The plugin's settings. What is left out stays as it is, see O(replace).
@@ -67,6 +72,11 @@ options:
     default: present
 seealso:
   - module: borgfleet.bbs.bbs_plan
+  - module: borgfleet.bbs.bbs_client
+  - module: borgfleet.bbs.bbs_info
+  - name: The API by example
+    description: Every request of the server, with its answer.
+    link: https://github.com/borgfleet/ansible-collection-bbs/blob/main/docs/api.md
 """
 
 EXAMPLES = r"""
@@ -102,6 +112,19 @@ plugin_config:
   description: The config, with secrets masked. Null after it has been removed.
   returned: success
   type: dict
+  contains:
+    id:
+      description: The config's id. Not there in check mode when it would be created.
+      type: int
+    plugin:
+      description: The plugin's short name.
+      type: str
+    name:
+      description: The config's name.
+      type: str
+    config:
+      description: The settings; each secret that is set is C(********).
+      type: dict
   sample:
     id: 5
     plugin: mysql_dump

@@ -32,7 +32,8 @@ options:
     required: true
   new_name:
     description:
-      - A new name for the repository O(name).
+      - A new name for the repository O(name). Nothing happens when a repository of this name exists and
+        O(name) does not. The server cannot rename a repository on a third party's SSH server.
     type: str
   encryption:
     description:
@@ -56,10 +57,13 @@ options:
     description:
       - The storage location on the server, by name or id. Cannot be changed later. The default is the
         server's.
+      - The server of this collection tells where a repository lies, and the task fails when that is
+        elsewhere; upstream does not tell.
     type: str
   remote_ssh_config:
     description:
       - The third party's SSH server, by the name or id of its configuration. Cannot be changed later.
+      - What O(storage_location) says about reading it back holds here, too.
     type: str
   state:
     description:
@@ -70,7 +74,8 @@ options:
     default: present
   keep_data:
     description:
-      - With O(state=absent), forget the repository but leave its archives on the disk.
+      - With O(state=absent), forget the repository but leave its archives on the disk. Those on a third
+        party's SSH server always stay.
     type: bool
     default: false
   delete_plans:
@@ -81,6 +86,10 @@ options:
 seealso:
   - module: borgfleet.bbs.bbs_client
   - module: borgfleet.bbs.bbs_plan
+  - module: borgfleet.bbs.bbs_info
+  - name: The API by example
+    description: Every request of the server, with its answer.
+    link: https://github.com/borgfleet/ansible-collection-bbs/blob/main/docs/api.md
 """
 
 EXAMPLES = r"""
@@ -92,6 +101,25 @@ EXAMPLES = r"""
     client: "{{ inventory_hostname }}"
     name: main
     passphrase: "{{ vault_repository_passphrase }}"
+
+- name: Create a repository on the second disk, and keep its passphrase once it is known
+  borgfleet.bbs.bbs_repository:
+    url: https://backup.example.com
+    token_file: ~/.config/bbs/token
+    client: "{{ inventory_hostname }}"
+    name: media
+    storage_location: Second disk
+  register: media
+  no_log: true
+
+- name: Create a repository at a storage provider
+  borgfleet.bbs.bbs_repository:
+    url: https://backup.example.com
+    token_file: ~/.config/bbs/token
+    client: "{{ inventory_hostname }}"
+    name: offsite
+    passphrase: "{{ vault_repository_passphrase }}"
+    remote_ssh_config: storage-provider
 
 - name: Remove a repository with the plans that write into it
   borgfleet.bbs.bbs_repository:
@@ -109,6 +137,37 @@ repository:
   description: The repository as the server describes it. Null after it has been removed.
   returned: success
   type: dict
+  contains:
+    id:
+      description: The repository's id.
+      type: int
+    name:
+      description: Its name, as the server has made it.
+      type: str
+    path:
+      description: Where borg finds it, from the client.
+      type: str
+    encryption:
+      description: How borg encrypts it.
+      type: str
+    storage_type:
+      description: V(local) or V(remote_ssh).
+      type: str
+    size_bytes:
+      description: What it occupies on the server's disk.
+      type: int
+    archive_count:
+      description: How many archives it holds.
+      type: int
+    created_at:
+      description: When it was created, in UTC.
+      type: str
+    storage_location_name:
+      description: The storage location, if it lies on the server. Only told by the server of this collection.
+      type: str
+    remote_ssh_config_name:
+      description: The third party's SSH server, if it lies there. Only told by the server of this collection.
+      type: str
   sample:
     id: 3
     name: main

@@ -75,6 +75,10 @@ options:
     type: path
 seealso:
   - module: borgfleet.bbs.bbs_client
+  - module: borgfleet.bbs.bbs_info
+  - name: The API by example
+    description: Every request of the server, with its answer.
+    link: https://github.com/borgfleet/ansible-collection-bbs/blob/main/docs/api.md
 """
 
 EXAMPLES = r"""
@@ -93,7 +97,15 @@ EXAMPLES = r"""
     token_file: ~/.config/bbs/token
     name: monitoring
     scope: read
+    expires_at: "2035-01-01"
     dest: ~/.config/bbs/monitoring-token
+
+- name: Revoke the token of someone who has left
+  borgfleet.bbs.bbs_token:
+    url: https://backup.example.com
+    token_file: ~/.config/bbs/token
+    name: former-colleague
+    state: absent
 """
 
 RETURN = r"""

@@ -139,5 +139,5 @@ def test_too_old_to_cancel(planned: Harness, upstream: Upstream) -> None:
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from ansible_collections.borgfleet.bbs.plugins.module_utils import jobs
 
-    monkeypatch.setattr(jobs.Jobs.__init__, "__defaults__", (jobs.time.monotonic, lambda seconds: None))
+    monkeypatch.setattr(jobs.Jobs.__init__, "__defaults__", (jobs.time.monotonic, lambda seconds: None, jobs.utc_now))
     yield
