@@ -236,7 +236,7 @@ class Plans(Converger):
         if paused == self.pause:
             return plan
         self.api.post(f"{self.path(plan)}/{'pause' if self.pause else 'resume'}", {})
-        return {**plan, "paused": self.pause}
+        return {**self.read(plan), "paused": self.pause}
 
     def read(self, plan: Object) -> Object:
         """The plan after a write: the server has computed its next run."""

@@ -39,7 +39,7 @@ TOKEN = Resource(
     collection="/tokens",
     items="tokens",
     fields=(
-        Field("name", normalise=stripped, spec={"required": True}),
+        Field("name", normalise=stripped, mutable=False, spec={"required": True}),
         Field("scope", mutable=False),
         Field("expires_at", normalise=moment, from_wire=moment_from_wire, mutable=False),
         Field("can_read_secrets", type="bool", mutable=False, spec={"no_log": False}),

@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
+from remote_host import remote_host
 
 from bbs_server.app import create_app
 from bbs_server.initialise import initialise
@@ -16,6 +20,7 @@ from bbs_server.runtime import EXTENSION, Runtime
 from bbs_server.services import tokens
 from bbs_server.settings import Settings
 
+from .declared import HOST
 from .upstream import Answer
 
 
@@ -43,6 +48,14 @@ class Bundled:
             reply = client.open(path, method=method, headers=dict(headers), data=body or None)
             return Raw(reply.status_code, reply.get_data(), reply.content_type or "")
 
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """A request of the tests themselves, which has to work."""
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        content = b"" if body is None else json.dumps(body).encode()
+        answer = self.send(method, f"/api/v1{path}", headers, content)
+        assert answer.status < 300, answer.encoded()
+        return json.loads(answer.encoded() or b"null")
+
     def writes(self) -> list[tuple[str, str]]:
         return [entry for entry in self.log if entry[0] != "GET"]
 
@@ -52,3 +65,22 @@ class Raw(Answer):
 
     def encoded(self) -> bytes:
         return bytes(self.body)
+
+
+@contextmanager
+def populate(server: Bundled, folder: Path) -> Iterator[None]:
+    """Make what the cases of declared.py refer to; the third party's SSH server runs meanwhile."""
+    with remote_host(folder / "remote") as host:
+        second = folder / "second"
+        second.mkdir()
+        server.call("POST", "/storage", {"label": "Second disk", "path": str(second)})
+        for name in ("offsite", "elsewhere"):
+            base = host.data / name
+            base.mkdir()
+            server.call("POST", "/remote-ssh-configs", host.config(name=name, remote_base_path=str(base)))
+        client = f"/clients/{server.call('POST', '/clients', {'name': HOST})['id']}"
+        for name in ("main", "second"):
+            server.call("POST", f"{client}/repositories", {"name": name, "encryption": "none"})
+        for plugin, name, config in (("shell_hook", "hooks", {}), ("mysql_dump", "db", {"password": "x"})):
+            server.call("POST", f"{client}/plugin-configs", {"plugin": plugin, "name": name, "config": config})
+        yield

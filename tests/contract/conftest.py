@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "server"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "conformance"))
 
 from collection_path import provide
 
@@ -50,6 +53,24 @@ def server(tmp_path: Path) -> Any:
     from .bundled import Bundled
 
     return Bundled(tmp_path / "server")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A bundled server that a module's tests share, with everything that options can refer to."""
+    pytest.importorskip("bbs_server", reason="the server package is not installed")
+    from .bundled import Bundled, populate
+
+    folder = tmp_path_factory.mktemp("world")
+    server = Bundled(folder / "server")
+    with populate(server, folder):
+        yield server
+
+
+@pytest.fixture
+def land(world: Any, way: str, monkeypatch: pytest.MonkeyPatch) -> Harness:
+    """Runs modules against the shared server."""
+    return Harness(way, world.send, world.token, monkeypatch)
 
 
 @pytest.fixture

@@ -1,194 +1,226 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every module against the bundled server: create, again, change, check mode, clear, delete, refusals."""
+"""Every field of every declaration against the bundled server: made, kept, changed, cleared, removed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from ansible_collections.borgfleet.bbs.plugins.module_utils._field import Field
+
+from .declared import CASES, HOST, PLAN_CASE, REPOSITORY_CASE, Case, Options, printed
 from .harness import Harness
 
-CLIENT = {"name": "web1"}
-REPOSITORY = {"client": "web1", "name": "main", "encryption": "none"}
-CONFIG = {"client": "web1", "plugin": "mysql_dump", "name": "db"}
-PLAN = {"client": "web1", "name": "daily"}
-NEEDED = {"repository": "main", "directories": ["/etc"]}
+Begin = Callable[[Case], "Life"]
+FIELDS = [pytest.param(case, spec, id=f"{case}-{spec.option}") for case in CASES for spec in case.fields()]
 
 
-@dataclass(frozen=True)
-class Case:
-    """A module with what it needs, how it creates, and each change that can be made.
+class Life:
+    """One object through its life; every write is predicted first, and repeated after."""
 
-    :param key: options that name the object
-    :param create: options to create it with
-    :param changes: option, new value, and what the diff shows then
-    :param clears: options that null empties
-    """
+    def __init__(self, run: Harness, server: Any, case: Case) -> None:
+        self.run = run
+        self.server = server
+        self.case = case
+        self.key = dict(case.key)
 
-    module: str
-    key: dict[str, Any]
-    create: dict[str, Any] = field(default_factory=dict)
-    changes: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = ()
-    clears: tuple[tuple[str, Any], ...] = ()
-    before: tuple[tuple[str, dict[str, Any]], ...] = ()
-
-    def __str__(self) -> str:
-        return self.module
-
-
-_REPOSITORY = (("bbs_client", CLIENT), ("bbs_repository", REPOSITORY))
-CASES = (
-    Case("bbs_client", CLIENT, changes=(({"new_name": "web2"}, {"name": "web2"}),)),
-    Case(
-        "bbs_repository",
-        {"client": "web1", "name": "Main Repo"},
-        {"encryption": "none"},
-        changes=(({"new_name": "Other Repo"}, {"name": "other-repo"}),),
-        before=(("bbs_client", CLIENT),),
-    ),
-    Case(
-        "bbs_plugin_config",
-        CONFIG,
-        {"config": {"user": "backup", "password": "first-secret", "port": 3307}},
-        changes=(
-            ({"config": {"port": 3308}}, {"config.port": 3308}),
-            ({"config": {"compress": "no"}}, {"config.compress": False}),
-            ({"config": {"exclude_databases": ["a", "b"]}}, {"config.exclude_databases": ["a", "b"]}),
-            ({"config": {"databases": "app, crm"}}, {"config.databases": "app, crm"}),
-        ),
-        before=(("bbs_client", CLIENT),),
-    ),
-    Case(
-        "bbs_plan",
-        PLAN,
-        {
-            **NEEDED,
-            "excludes": ["*.tmp"],
-            "advanced_options": "--compression zstd",
-            "day_of_week": "monday",
-            "day_of_month": [15, "last"],
-        },
-        changes=(
-            ({"directories": ["/srv", "/home"]}, {"directories": ["/srv", "/home"]}),
-            ({"excludes": ["*.log"]}, {"excludes": ["*.log"]}),
-            ({"advanced_options": "--noatime"}, {"advanced_options": "--noatime"}),
-            ({"frequency": "hourly"}, {"frequency": "hourly"}),
-            ({"frequency": "10min"}, {"frequency": "10min"}),
-            ({"frequency": "weekly", "day_of_week": "sun"}, {"frequency": "weekly", "day_of_week": [0]}),
-            ({"day_of_week": ["tuesday", "5"]}, {"day_of_week": [2, 5]}),
-            ({"frequency": "monthly", "day_of_month": "1,2"}, {"day_of_month": ["1", "2"]}),
-            ({"times": ["13:00", "1:30"]}, {"times": ["01:30", "13:00"]}),
-            ({"timezone": "Europe/Berlin"}, {"timezone": "Europe/Berlin"}),
-            ({"prune_minutes": 1}, {"prune_minutes": 1}),
-            ({"prune_hours": 2}, {"prune_hours": 2}),
-            ({"prune_days": 3}, {"prune_days": 3}),
-            ({"prune_weeks": 0}, {"prune_weeks": 0}),
-            ({"prune_months": -1}, {"prune_months": -1}),
-            ({"prune_years": 9}, {"prune_years": 9}),
-            ({"repository": "second"}, {"repository": "second"}),
-            ({"plugin_configs": ["hooks", "db"]}, {"plugin_configs": ["hooks", "db"]}),
-            ({"plugin_configs": ["db", "hooks"]}, {"plugin_configs": ["db", "hooks"]}),
-            ({"new_name": "nightly"}, {"name": "nightly"}),
-            ({"state": "paused"}, {"paused": True}),
-        ),
-        clears=(
-            ("excludes", []),
-            ("advanced_options", None),
-            ("day_of_week", []),
-            ("day_of_month", []),
-        ),
-        before=(
-            *_REPOSITORY,
-            ("bbs_repository", {**REPOSITORY, "name": "second"}),
-            ("bbs_plugin_config", {**CONFIG, "config": {"password": "secret"}}),
-            ("bbs_plugin_config", {**CONFIG, "plugin": "shell_hook", "name": "hooks", "config": {}}),
-        ),
-    ),
-    Case("bbs_token", {"name": "deploy"}, {"scope": "provision"}),
-)
-
-
-@pytest.fixture(params=CASES, ids=str)
-def case(request: pytest.FixtureRequest, fleet: Harness) -> Case:
-    found: Case = request.param
-    for module, options in found.before:
-        fleet.ok(module, **options)
-    return found
-
-
-def test_create_predicted_made_and_kept(case: Case, fleet: Harness, server: Any) -> None:
-    """Check mode says what the run does and sends nothing; the second run changes nothing."""
-    writes = len(server.writes())
-    predicted = fleet.ok(case.module, check=True, **case.key, **case.create)
-    assert len(server.writes()) == writes
-    made = fleet.ok(case.module, **case.key, **case.create)
-    assert predicted["changed"] and made["changed"]
-    assert predicted["diff"] == made["diff"]
-    assert made["diff"]["before"] == {}
-    again = fleet.ok(case.module, **case.key, **case.create)
-    assert not again["changed"], again["diff"]
-    assert made["diff"]["after"].items() <= again["diff"]["before"].items()
-    assert made["id"] is not None
-    assert again["id"] == made["id"]
-
-
-def test_each_change(case: Case, fleet: Harness, server: Any) -> None:
-    """Every option by itself: predicted, made, shown in the diff, kept."""
-    for change, shown in case.changes:
-        fleet.ok(case.module, **case.key, **case.create)
-        writes = len(server.writes())
-        predicted = fleet.ok(case.module, check=True, **case.key, **change)
-        assert len(server.writes()) == writes
-        made = fleet.ok(case.module, **case.key, **change)
-        assert predicted["changed"] and made["changed"], change
+    def step(self, **options: Any) -> Options:
+        """Predict, do, repeat; the result of doing it."""
+        module, before = self.case.module, len(self.server.writes())
+        predicted = self.run.ok(module, check=True, **self.key, **options)
+        assert [entry for entry in self.server.writes()[before:] if "dry_run" not in entry[1]] == []
+        made = self.run.ok(module, **self.key, **options)
+        assert predicted["changed"] and made["changed"], options
         assert predicted["diff"] == made["diff"]
-        assert shown.items() <= made["diff"]["after"].items()
-        again = fleet.ok(case.module, **case.key, **change)
-        assert not again["changed"], (change, again["diff"])
-        assert again["diff"]["before"] == made["diff"]["after"]
-        new_name = {"name": change["new_name"]} if "new_name" in change else {}
-        fleet.ok(case.module, **{**case.key, **new_name, "state": "absent"})
+        again = self.run.ok(module, **self.key, **options)
+        assert not again["changed"], (options, again["diff"])
+        assert again["diff"]["before"] == again["diff"]["after"]
+        known = {k: v for k, v in settled(made["diff"]["after"]).items() if k not in self.case.unreadable}
+        assert known.items() <= again["diff"]["before"].items()
+        assert again.get("id") == made.get("id")
+        assert "canary" not in str((predicted, {**made, "passphrase": None}, again))
+        return made
+
+    def refused(self, **options: Any) -> str:
+        """A task that fails in check mode as it does outside it, and sends nothing."""
+        before = self.server.writes()[:]
+        messages = {self.run.fails(self.case.module, check, **self.key, **options) for check in (True, False)}
+        assert self.server.writes() == before
+        (message,) = messages
+        return message
 
 
-def test_clear(case: Case, fleet: Harness) -> None:
-    """Null empties what can be empty, once; leaving an option out keeps it."""
-    fleet.ok(case.module, **case.key, **case.create)
-    for option, empty in case.clears:
-        cleared = fleet.ok(case.module, **case.key, **{option: None})
-        assert cleared["changed"]
-        assert cleared["diff"]["after"][option] == empty
-        again = fleet.ok(case.module, **case.key, **{option: None})
-        assert not again["changed"]
-        assert again["diff"]["before"][option] == empty
+@pytest.fixture
+def live(land: Harness, world: Any) -> Iterator[Begin]:
+    """Begins lives, and ends those that a failed test has left."""
+    begun: list[Life] = []
+
+    def begin(case: Case) -> Life:
+        begun.append(Life(land, world, case))
+        return begun[-1]
+
+    yield begin
+    for life in begun:
+        land.ok(life.case.module, **life.key, state="absent")
 
 
-def test_delete_twice(case: Case, fleet: Harness, server: Any) -> None:
-    fleet.ok(case.module, **case.key, **case.create)
-    writes = len(server.writes())
-    assert fleet.ok(case.module, check=True, **case.key, state="absent")["changed"]
-    assert len(server.writes()) == writes
-    deleted = fleet.ok(case.module, **case.key, state="absent")
-    assert deleted["changed"] and deleted["diff"]["after"] == {}
-    assert not fleet.ok(case.module, **case.key, state="absent")["changed"]
+def settled(view: Options) -> Options:
+    """A diff's text, as it reads once the change has been made."""
+    return {key: "(set)" if value == "(changed)" else value for key, value in view.items()}
 
 
-def test_forbidden(case: Case, fleet: Harness, server: Any) -> None:
-    reader = server.mint("reader", scope="read")
-    message = fleet.fails(case.module, **case.key, **case.create, token=reader)
-    assert "may not do this" in message
-    assert reader not in message
+@pytest.mark.parametrize(("case", "spec"), FIELDS)
+def test_a_fields_life(case: Case, spec: Field, land: Harness, live: Begin) -> None:
+    """Create, again, change, clear, delete, delete again; each in check mode first, each with its diff."""
+    life = live(case)
+    first, second = case.values(spec)
+    made = life.step(**case.setting(spec, first))
+    assert made["diff"]["before"] == {}
+    assert made["diff"]["after"][spec.option] == printed(spec, first)
+    if spec.mutable:
+        changed = life.step(**case.changing(spec, second))
+        expected = "(changed)" if spec.secret else printed(spec, second)
+        assert changed["diff"]["after"][spec.option] == expected
+        assert {**made["diff"]["after"], spec.option: expected}.items() <= changed["diff"]["after"].items()
+        if spec.option == "name":
+            life.key["name"] = second
+        clear(life, spec)
+    elif spec.option in case.unreadable:
+        assert not land.ok(case.module, **life.key, **case.setting(spec, second))["changed"], "it cannot be compared"
+    elif spec.option != "name":
+        message = life.refused(**case.changing(spec, second))
+        assert message.startswith(f"{spec.option} of an existing {case.resource.name} cannot be changed: it is ")
+        assert "state=absent" in message
+    gone = life.step(state="absent")
+    assert gone["diff"]["after"] == {}
 
 
-def test_wrong_token(case: Case, fleet: Harness) -> None:
-    message = fleet.fails(case.module, **case.key, **case.create, token="bbs_tok_wrong")
-    assert "refuses the token" in message
-    assert "bbs_tok_wrong" not in message
+def clear(life: Life, spec: Field) -> None:
+    """Null empties what can be empty; elsewhere it is refused with what to do instead."""
+    if spec.option == "name":
+        return
+    if spec.clearable:
+        assert life.step(**{spec.option: None})["diff"]["after"][spec.option] == spec.empty
+    elif spec.option.startswith("config."):
+        assert f"{spec.option} is null: leave it out" in life.refused(config={spec.key: None})
+    else:
+        expected = "must be one of" if spec.spec.get("choices") else "cannot be cleared: leave the option out"
+        assert expected in life.refused(**{spec.option: None})
 
 
-def test_down(case: Case, fleet: Harness) -> None:
-    message = fleet.fails(case.module, **case.key, **case.create, url="http://127.0.0.1:9", retries=0)
-    assert message.startswith("Cannot reach the Borg Backup Server at http://127.0.0.1:9: connection refused.")
+def test_no_field_is_left_out() -> None:
+    """What no option sets by itself is tried by name below."""
+    others = {f.option for case in CASES for f in case.resource.fields} - {p.values[1].option for p in FIELDS}  # type: ignore[attr-defined]
+    assert others == {"enabled", "paused"}
+
+
+@pytest.mark.parametrize("frequency", PLAN_CASE.resource.argument_spec()["frequency"]["choices"])
+def test_every_frequency(frequency: str, live: Begin) -> None:
+    days: Options = {"weekly": {"day_of_week": "Sunday"}, "monthly": {"day_of_month": ["last"]}}.get(frequency, {})
+    life = live(PLAN_CASE)
+    made = life.step(**PLAN_CASE.create, frequency=frequency, **days)
+    assert (made["plan"]["next_run"] is None) == (frequency == "manual")
+    other = "daily" if frequency == "manual" else "manual"
+    assert (life.step(frequency=other)["plan"]["next_run"] is None) == (other == "manual")
+
+
+@pytest.mark.parametrize(("written", "number"), [("Sunday", 0), ("mon", 1), ("6", 6)])
+def test_friendly_days(live: Begin, written: str, number: int) -> None:
+    life = live(PLAN_CASE)
+    made = life.step(**PLAN_CASE.create, frequency="weekly", day_of_week=written)
+    assert made["plan"]["day_of_week"] == number
+
+
+def test_pause_and_resume(live: Begin) -> None:
+    life = live(PLAN_CASE)
+    life.step(**PLAN_CASE.create)
+    paused = life.step(state="paused")
+    assert paused["diff"]["after"]["paused"] and paused["plan"]["next_run"] is None
+    life.step(state="paused", times=["04:00"])
+    resumed = life.step()
+    assert not resumed["diff"]["after"]["paused"] and resumed["plan"]["next_run"].endswith("04:00:00")
+
+
+def test_present_switches_on(world: Any, live: Begin) -> None:
+    """A plan that somebody switched off does not follow its schedule, which is what present means."""
+    life = live(PLAN_CASE)
+    plan = life.step(**PLAN_CASE.create)["plan"]
+    (host,) = world.call("GET", f"/clients?name={HOST}")["clients"]
+    world.call("PUT", f"/clients/{host['id']}/plans/{plan['id']}", {"enabled": False})
+    on = life.step()
+    assert (on["diff"]["before"]["enabled"], on["diff"]["after"]["enabled"]) == (False, True)
+    assert on["plan"]["next_run"]
+
+
+def test_replace_goes_back_to_defaults(live: Begin) -> None:
+    case = next(case for case in CASES if case.key.get("plugin") == "mysql_dump")
+    life = live(case)
+    life.step(config={"password": "canary", "port": 3307, "host": "db"})
+    assert life.step(config={"host": "db"}, replace=True)["plugin_config"]["config"]["port"] == 3306
+    assert life.step(config={"password": "canary-2"})["diff"]["after"]["config.password"] == "(changed)"
+
+
+def test_keep_data(land: Harness, live: Begin) -> None:
+    """What stays on the disk stands in the way of a repository of the same name."""
+    life = live(REPOSITORY_CASE)
+    life.key["name"] = f"kept-{land.way}"
+    life.step(encryption="none")
+    life.step(state="absent", keep_data=True)
+    assert "already exists" in land.fails("bbs_repository", **life.key)
+
+
+def test_plans_are_removed_only_when_told(land: Harness, live: Begin) -> None:
+    life = live(REPOSITORY_CASE)
+    life.step(encryption="none")
+    for name in ("one", "two"):
+        land.ok("bbs_plan", client=HOST, name=name, repository="Main Repo", directories=["/etc"])
+    message = land.fails("bbs_repository", **life.key, state="absent")
+    assert "in use by these plans: one, two. Remove them first, or set delete_plans to true." in message
+    life.step(state="absent", delete_plans=True)
+    assert land.ok("bbs_info", gather=["plans"], client=HOST)["plans"] == []
+
+
+def test_a_busy_client_is_removed_only_by_force(land: Harness, world: Any) -> None:
+    land.ok("bbs_client", name="busy")
+    land.ok("bbs_repository", client="busy", name="main", encryption="none")
+    land.ok("bbs_plan", client="busy", name="daily", repository="main", directories=["/etc"])
+    land.ok("bbs_job", client="busy", plan="daily", wait=False)
+    assert "cancel them with bbs_job, or set force to true" in land.fails("bbs_client", name="busy", state="absent")
+    assert land.ok("bbs_client", name="busy", state="absent", force=True)["changed"]
+
+
+@pytest.mark.parametrize("taken", ["other", "Other"])
+def test_rename_onto_another(land: Harness, world: Any, taken: str) -> None:
+    for name in ("one", "other"):
+        land.ok("bbs_plugin_config", client=HOST, plugin="shell_hook", name=name, config={})
+    both = land("bbs_plugin_config", client=HOST, plugin="shell_hook", name="one", new_name=taken)
+    assert both.get("failed", False) == (taken == "other")
+    for name in ("one", "other", "Other"):
+        land.ok("bbs_plugin_config", client=HOST, plugin="shell_hook", name=name, state="absent")
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "most"),
+    [
+        ("bbs_client", {"name": HOST}, 2),
+        ("bbs_repository", {"client": HOST, "name": "main"}, 2),
+        ("bbs_repository", {"client": HOST, "name": "main", "storage_location": "Default"}, 3),
+        ("bbs_plugin_config", {"client": HOST, "plugin": "mysql_dump", "name": "db", "config": {"port": 3306}}, 3),
+        ("bbs_plan", {"client": HOST, "name": "few", **PLAN_CASE.create}, 3),
+        ("bbs_token", {"name": "few"}, 1),
+    ],
+)
+def test_few_requests(land: Harness, world: Any, module: str, options: Options, most: int) -> None:
+    """A filtered GET for each object that a task names, and nothing more."""
+    land.ok(module, **options)
+    world.log.clear()
+    assert not land.ok(module, **options)["changed"]
+    assert len(world.log) == most, world.log
+    lists = [path for _, path in world.log if path.endswith(("/clients", "/plans", "/repositories", "/tokens"))]
+    assert lists == []
+    if module in ("bbs_plan", "bbs_token"):
+        land.ok(module, **{key: options[key] for key in ("client", "name") if key in options}, state="absent")
