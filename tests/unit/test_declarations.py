@@ -5,32 +5,14 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
 import pytest
 import yaml
 
-from .collection_path import CHECKOUT, COLLECTION
+from .collection_path import CHECKOUT
+from .documents import documented, imported
 
 MODULES = sorted(path.stem for path in (CHECKOUT / "plugins" / "modules").glob("bbs_*.py"))
 RUNTIME = yaml.safe_load((CHECKOUT / "meta" / "runtime.yml").read_text())
-
-
-def imported(kind: str, name: str) -> Any:
-    return importlib.import_module(f"{COLLECTION}.plugins.{kind}.{name}")
-
-
-def documented(module: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A module's documentation, and its options with those of its fragments."""
-    documentation = yaml.safe_load(imported("modules", module).DOCUMENTATION)
-    options = dict(documentation["options"])
-    for name in documentation["extends_documentation_fragment"]:
-        file, _slash, part = name.removeprefix("borgfleet.bbs.").partition(".")
-        fragment = imported("doc_fragments", file).ModuleDocFragment
-        text = getattr(fragment, (part or "documentation").upper())
-        options.update(yaml.safe_load(text).get("options", {}))
-    return documentation, options
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -47,14 +29,14 @@ def test_options(module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_documentation(module: str) -> None:
-    documentation, options = documented(module)
+    documentation, options, returned = documented(module)
     assert documentation["module"] == module == imported("modules", module).MODULE.name
     assert documentation["version_added"] == "0.1.0"
     assert documentation["seealso"]
     for example in yaml.safe_load(imported("modules", module).EXAMPLES):
         arguments = example.get(f"borgfleet.bbs.{module}", {})
         assert set(arguments) <= set(options), example["name"]
-    for name, value in yaml.safe_load(imported("modules", module).RETURN).items():
+    for name, value in returned.items():
         assert value["description"] and value["returned"] and value["type"], name
 
 
