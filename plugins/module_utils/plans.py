@@ -125,6 +125,9 @@ PLAN = Resource(
             spec={"elements": "str"},
         ),
         Field("timezone", normalise=stripped),
+        Field("splay_minutes", type="int", clearable=True),
+        Field("maximum_age_hours", type="int", clearable=True),
+        Field("retry_limit", type="int"),
         *(Field(f"prune_{period}", type="int") for period in PERIODS),
         Field(
             "plugin_configs",
@@ -136,8 +139,8 @@ PLAN = Resource(
             empty=[],
             spec={"elements": "str"},
         ),
-        Field("enabled", from_wire=bool, argument=False),
-        Field("paused", from_wire=bool, argument=False, sent=False),
+        Field("enabled", type="bool", from_wire=bool, argument=False),
+        Field("paused", type="bool", from_wire=bool, argument=False, sent=False),
     ),
 )
 

@@ -84,6 +84,23 @@ options:
     description:
       - The time zone of O(times), such as V(Europe/Berlin). The server's default is UTC.
     type: str
+  splay_minutes:
+    description:
+      - Over how many minutes after O(times) the runs of different clients are spread, each by an amount that
+        stays the same for a client. Null clears it; then the server's settings decide.
+      - Only the server of this collection has this.
+    type: int
+  maximum_age_hours:
+    description:
+      - From which age of its latest good backup the plan counts as stale, in the server's health and metrics.
+        Null clears it; then the schedule decides.
+      - Only the server of this collection has this.
+    type: int
+  retry_limit:
+    description:
+      - How often a backup whose agent fell silent is tried again. The server's default is 3.
+      - Only the server of this collection has this.
+    type: int
   prune_minutes:
     description:
       - How many archives to keep that are the last of their minute. A negative number keeps all of them.
@@ -177,6 +194,8 @@ EXAMPLES = r"""
     frequency: weekly
     day_of_week: [monday, tuesday, wednesday, thursday, friday]
     times: ["18:00"]
+    splay_minutes: 30
+    maximum_age_hours: 96
     prune_weeks: 52
 
 - name: Pause it during a migration
@@ -232,6 +251,9 @@ plan:
     next_run:
       description: When it runs next by itself, in UTC; null if it does not. Not told by older servers.
       type: str
+    stale:
+      description: Whether its latest good backup is too old. Only told by the server of this collection.
+      type: bool
     plugins:
       description: The attached plugin configs in order. Only told by the server of this collection.
       type: list

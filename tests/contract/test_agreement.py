@@ -125,9 +125,8 @@ def test_documented_defaults_are_the_servers() -> None:
 
     options = documented("bbs_plan")[1]
     told = {name: " ".join(option["description"]) for name, option in options.items()}
-    for period in ("days", "weeks", "months"):
-        assert f"The server's default is {DEFAULTS[f'prune_{period}']}." in told[f"prune_{period}"]
-    assert f"The server's default is {DEFAULTS['timezone']}." in told["timezone"]
+    for option in ("prune_days", "prune_weeks", "prune_months", "retry_limit", "timezone"):
+        assert f"The server's default is {DEFAULTS[option]}." in told[option]
 
 
 @pytest.mark.parametrize("module", ["bbs_repository", "bbs_info", "bbs_job"])
