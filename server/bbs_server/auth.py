@@ -74,6 +74,12 @@ def agent() -> Client:
     return found
 
 
+def presented_key() -> str:
+    """The fingerprint of the agent key the current request came with."""
+    found: str = g.presented_key
+    return found
+
+
 def requires(scope: str, *, any_user: bool = False) -> Callable[[View], View]:
     """Let a route in only for tokens of a scope.
 
@@ -135,13 +141,23 @@ def _authenticate_token(run: Runtime) -> Principal:
 
 def _authenticate_agent(run: Runtime) -> Client:
     text = _bearer("Missing authorization token. Send the header: Authorization: Bearer <agent key>")
-    client = Client.get_or_none(Client.key_hash == fingerprint(text))
+    g.presented_key = fingerprint(text)
+    now, seen = run.clock(), dict[Any, Any]()
+    client = Client.get_or_none(Client.key_hash == g.presented_key)
+    if client is None:
+        replaced = (Client.previous_key_hash == g.presented_key) & (Client.previous_key_until > now)
+        client = Client.get_or_none(replaced)
+    elif client.previous_key_hash is not None:
+        # Whoever uses the new key does not need the one before.
+        seen = {Client.previous_key_hash: None, Client.previous_key_until: None}
     if client is None:
         _count_failure(run, "agent_api", "This agent key is unknown.")
-    now = run.clock()
+    if client.key_expires_at is not None and client.key_expires_at <= now:
+        _count_failure(run, "agent_api", "This agent key has expired: no agent registered in time. Make a new one.")
     if client.last_heartbeat != now:
-        Client.update(last_heartbeat=now).where(Client.id == client.id).execute()
-        client.last_heartbeat = now
+        seen[Client.last_heartbeat] = client.last_heartbeat = now
+    if seen:
+        Client.update(seen).where(Client.id == client.id).execute()
     return client
 
 

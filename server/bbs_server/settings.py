@@ -73,6 +73,9 @@ class Settings:
     agent_poll_interval: int = 30
     """Seconds between two polls of an agent (10 to 300 upstream; smaller is allowed for trials)."""
 
+    enrolment_hours: int = 168
+    """Hours in which an agent has to register with a new agent key; 0: keys do not expire."""
+
     max_queue: int = 4
     """Backups and restores that may run at the same time, over all clients."""
 

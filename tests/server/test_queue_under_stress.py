@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bbs_server.models import Client, Job, Plan
+from bbs_server.secrets import fingerprint
 from bbs_server.services import agents, clients, plans
 
 from .conftest import Server
@@ -55,7 +56,7 @@ def test_a_registration_does_not_bring_back_a_replaced_key(server: Server, clien
     with server.run.database.connection_context():
         stale = Client.get_by_id(client["id"])
         rotated = clients.rotate_key(server.run, Client.get_by_id(client["id"]))
-        agents.register(server.run, stale, {"hostname": "web01"})
+        agents.register(server.run, stale, {"hostname": "web01"}, fingerprint(client["api_key"]))
 
     assert server.agent("POST", "/heartbeat", client["api_key"], {}).status_code == 401
     assert server.agent("POST", "/heartbeat", rotated["api_key"], {}).status_code == 200

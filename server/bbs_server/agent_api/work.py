@@ -10,7 +10,7 @@ from typing import Any
 from marshmallow import Schema, fields, validate
 
 from bbs_server.api.http import LARGEST_ID, LARGEST_SIZE, Blueprint, Flag, Text, Whole
-from bbs_server.auth import agent, requires_agent
+from bbs_server.auth import agent, presented_key, requires_agent
 from bbs_server.runtime import runtime
 from bbs_server.services import agents
 
@@ -48,6 +48,12 @@ class Facts(Schema):
     auto_update_enabled = Flag(allow_none=True)
 
 
+class Registration(Facts):
+    """The facts, and whether the agent takes a key of its own for the one it was installed with."""
+
+    exchange_key = Flag(allow_none=True)
+
+
 class _Counters(Schema):
     job_id = Whole(required=True, least=1, most=LARGEST_ID)
     files_total = Whole(most=LARGEST_SIZE, allow_none=True)
@@ -83,10 +89,11 @@ class Status(_Counters):
 
 @blueprint.route("/register", methods=["POST"])
 @requires_agent
-@blueprint.body(Facts)
+@blueprint.body(Registration)
 def register(body: dict[str, Any]) -> dict[str, Any]:
     """Sent at every start of an agent."""
-    return agents.register(runtime(), agent(), body)
+    exchange = bool(body.pop("exchange_key", False))
+    return agents.register(runtime(), agent(), body, presented_key(), exchange=exchange)
 
 
 @blueprint.route("/info", methods=["POST"])

@@ -5,19 +5,23 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from flask import Response, jsonify
 from marshmallow import Schema, fields
 
-from bbs_server.api.http import Blueprint, Flag, Message, Text, done
+from bbs_server.api.http import Blueprint, Flag, Message, Text, Whole, done
 from bbs_server.api.plans import PlanShown
 from bbs_server.api.repositories import RepositoryShown
 from bbs_server.auth import principal, requires
+from bbs_server.clock import wire
 from bbs_server.runtime import runtime
-from bbs_server.services import clients, plans, repositories
+from bbs_server.services import agent_keys, clients, plans, repositories
 
 blueprint = Blueprint("clients", __name__, description="Machines that are backed up")
+
+LONGEST_OVERLAP_HOURS = 24 * 30
 
 
 class ClientSummary(Schema):
@@ -44,6 +48,9 @@ class ClientShown(ClientSummary):
     """A client with what belongs to it."""
 
     api_key = fields.String(allow_none=True)
+    key_expires_at = fields.String(
+        allow_none=True, metadata={"description": "When the key expires unless an agent registers with it."}
+    )
     repositories = fields.List(fields.Nested(RepositoryShown))
     plans = fields.List(fields.Nested(PlanShown))
 
@@ -100,6 +107,15 @@ class Installation(Schema):
     status = fields.String()
 
 
+class KeyRotation(Schema):
+    """How an agent key is replaced."""
+
+    overlap_hours = Whole(
+        most=LONGEST_OVERLAP_HOURS,
+        metadata={"description": "How long the old key works on, at most until the new one is used; 0: it ends now."},
+    )
+
+
 class Force(Schema):
     """Whether to delete in spite of active jobs."""
 
@@ -131,9 +147,10 @@ def create_client(body: dict[str, Any]) -> dict[str, Any]:
 def get_client(client_id: int) -> dict[str, Any]:
     """One client with its repositories and plans."""
     client = clients.find(principal(), client_id)
-    key = clients.agent_key(runtime(), client) if principal().may_see_agent_keys else None
+    key = agent_keys.readable(runtime(), client) if principal().may_see_agent_keys else None
     return clients.shown(runtime(), client) | {
         "api_key": key,
+        "key_expires_at": wire(client.key_expires_at),
         "repositories": repositories.listed(client),
         "plans": plans.listed(runtime(), client),
     }
@@ -172,7 +189,9 @@ def get_installation(client_id: int) -> dict[str, Any]:
 
 @blueprint.route("/clients/<id:client_id>/rotate-key", methods=["POST"])
 @requires("provision")
+@blueprint.body(KeyRotation)
 @blueprint.response(200, ClientKey)
-def rotate_key(client_id: int) -> dict[str, Any]:
-    """Replace the agent key; the old one stops working at once."""
-    return clients.rotate_key(runtime(), clients.find(principal(), client_id))
+def rotate_key(body: dict[str, Any], client_id: int) -> dict[str, Any]:
+    """Replace the agent key; the old one stops working at once, or when the overlap ends."""
+    overlap = timedelta(hours=body.get("overlap_hours", 0))
+    return clients.rotate_key(runtime(), clients.find(principal(), client_id), overlap)

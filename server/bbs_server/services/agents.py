@@ -17,7 +17,7 @@ from bbs_server.errors import NotFound
 from bbs_server.models import Archive, Client, Job, Plan, Repository
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import queue, states
-from bbs_server.services import audit, jobs, s3_links, tasks
+from bbs_server.services import agent_keys, jobs, s3_links, tasks
 
 FACTS: dict[str, int] = {
     "hostname": 255,
@@ -45,27 +45,22 @@ _SILENT_SENT = timedelta(minutes=30)
 _SILENT_HEARTBEAT = timedelta(minutes=120)
 
 
-def register(run: Runtime, client: Client, facts: Mapping[str, Any]) -> dict[str, Any]:
+def register(
+    run: Runtime, client: Client, facts: Mapping[str, Any], presented: str, *, exchange: bool = False
+) -> dict[str, Any]:
     """Take note of an agent and its machine; tell it where its repositories are.
 
-    From now on only the hash of its key is kept.
+    :param presented: fingerprint of the key it came with.
+    :param exchange: whether it takes a key of its own (``agent_keys``).
     """
-    with run.writing():
-        _note_facts(client, facts)
-        if client.registered_at is None:
-            client.registered_at = run.clock()
-            client.sealed_key = None
-            audit.record(run, "agent.register", f'The agent of "{client.name}" registered.', client=client)
-            own = Client.key_hash == client.key_hash  # not when the key was replaced in this moment
-            Client.update(registered_at=client.registered_at, sealed_key=None).where(
-                (Client.id == client.id) & own
-            ).execute()
+    note_facts(run, client, facts)
     return {
         "status": "ok",
         "agent_id": client.id,
         "name": client.name,
         "poll_interval": run.settings.agent_poll_interval,
         **connection(run),
+        **agent_keys.registered(run, client, presented, exchange=exchange),
     }
 
 

@@ -20,7 +20,7 @@ from bbs_server.models import Client, Job, Plan, Repository, StorageLocation, Us
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import states
 from bbs_server.secrets import fingerprint
-from bbs_server.services import audit, freshness, names, repositories, storage, trash
+from bbs_server.services import agent_keys, audit, freshness, names, repositories, storage, trash
 from bbs_server.services.undo import Undo, undoing
 
 _LISTED = (
@@ -109,11 +109,15 @@ def create(run: Runtime, name: str) -> dict[str, Any]:
     :raises ServerFault: the folder or the key cannot be written.
     """
     name = names.checked(name)
-    key, pair = run.token_bytes(32).hex(), generate()
+    key, pair = agent_keys.generate(run), generate()
     try:
         with undoing(run) as undo, run.writing():
             client = Client.create(
-                name=name, key_hash=fingerprint(key), ssh_public_key=pair.public, created_at=run.clock()
+                name=name,
+                key_hash=fingerprint(key),
+                key_expires_at=agent_keys.enrolment_ends(run),
+                ssh_public_key=pair.public,
+                created_at=run.clock(),
             )
             client.sealed_key = run.keyring.seal(key, table="clients", column="key", row=client.id)
             client.sealed_ssh_private_key = run.keyring.seal(
@@ -174,28 +178,18 @@ def delete(run: Runtime, client: Client, *, force: bool = False) -> None:
         undo.by(authorized.add, client.id, client.ssh_public_key)
 
 
-def rotate_key(run: Runtime, client: Client) -> dict[str, Any]:
-    """Give a client a new agent key; the old one stops working at once."""
-    key = run.token_bytes(32).hex()
-    with run.writing():
-        client.key_hash = fingerprint(key)
-        client.sealed_key = run.keyring.seal(key, table="clients", column="key", row=client.id)
-        client.registered_at = None
-        client.save(only=[Client.key_hash, Client.sealed_key, Client.registered_at])
-        audit.record(run, "client.rotate_key", f'New agent key for "{client.name}".', client=client)
+def rotate_key(run: Runtime, client: Client, overlap: timedelta = timedelta()) -> dict[str, Any]:
+    """Give a client a new agent key, and how to install an agent with it.
+
+    :param overlap: how long the old key works on, at most until the new one is used; none: it ends at once.
+    """
+    key = agent_keys.rotate(run, client, overlap)
     return {"id": client.id, "api_key": key, "install_command": install_command(run, key)}
-
-
-def agent_key(run: Runtime, client: Client) -> str | None:
-    """The agent key, readable until the agent has registered with it; afterwards only its hash exists."""
-    if client.sealed_key is None:
-        return None
-    return run.keyring.open(client.sealed_key, table="clients", column="key", row=client.id)
 
 
 def installation(run: Runtime, client: Client) -> dict[str, Any]:
     """How to install the agent on a client's machine."""
-    key = agent_key(run, client)
+    key = agent_keys.readable(run, client)
     return {
         "command": install_command(run, key) if key else None,
         "api_key": key,
