@@ -28,6 +28,12 @@ def open_directory():
         yield Path(name)
 
 
+def config_for(port, dump_dir, **more):
+    """A database plugin's config that reaches one of the servers below."""
+    login = {"host": "127.0.0.1", "port": port, "user": "backup", "password": PASSWORD, "dump_dir": str(dump_dir)}
+    return dict(login, **more)
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

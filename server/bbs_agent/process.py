@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import threading
 from contextlib import contextmanager, suppress
-from typing import IO, Callable, Iterator, List, Mapping, NamedTuple, Optional, Union
+from typing import IO, Callable, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Union
 
 from .cancel import CancelToken
 
@@ -42,19 +42,26 @@ class Runner:
         on_stderr: LineReader,
         sink: Optional[Sink] = None,
         cwd: Optional[str] = None,
+        source: Optional[Iterable[bytes]] = None,
     ) -> Finished:
         """Run a tool that talks: each line of stderr goes to `on_stderr` as it comes.
 
         Standard output is written to `sink`, or without one returned whole (borg's --json summary).
+        Standard input is what `source` yields; when that fails, the tool is stopped, not left with
+        half of its input.
         """
         with tempfile.TemporaryFile() as kept:
-            with self._started(argv, env, cwd, subprocess.PIPE, subprocess.PIPE, None) as child:
+            with self._started(argv, env, cwd, subprocess.PIPE, subprocess.PIPE, None, source is not None) as child:
                 pump = _Pump(child.process.stdout, kept if sink is None else sink)
+                feeder = None if source is None else _Feeder(child, source)
                 _read_lines(child.process.stderr, on_stderr)
                 pump.join()
                 code = child.process.wait()
-            if pump.problem is not None:
-                raise pump.problem
+                if feeder is not None:
+                    feeder.join()
+            for problem in (pump.problem, feeder.problem if feeder is not None else None):
+                if problem is not None:
+                    raise problem
             return Finished(code, _whole(kept))
 
     def script(
@@ -83,13 +90,14 @@ class Runner:
         stdout: Union[int, IO[bytes]],
         stderr: int,
         timeout: Optional[float],
+        fed: bool = False,
     ) -> Iterator["_Child"]:
         self._token.check()
         process = subprocess.Popen(
             argv,
             env=dict(env),
             cwd=cwd,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if fed else subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
@@ -164,6 +172,32 @@ class _Pump(threading.Thread):
                     self._target.write(chunk)
             except OSError as error:
                 self.problem = error
+
+
+class _Feeder(threading.Thread):
+    """Writes a child's standard input; owns that pipe and closes it."""
+
+    def __init__(self, child: _Child, source: Iterable[bytes]) -> None:
+        super().__init__(daemon=True)
+        self._child = child
+        self._source = source
+        self.problem: Optional[Exception] = None
+        self.start()
+
+    def run(self) -> None:
+        pipe = self._child.process.stdin
+        assert pipe is not None
+        try:
+            for chunk in self._source:
+                pipe.write(chunk)
+        except BrokenPipeError:
+            # The child ended before its input did, and says itself why.
+            pass
+        except (OSError, EOFError) as error:
+            self.problem = error
+            self._child.stop()
+        with suppress(BrokenPipeError):
+            pipe.close()
 
 
 def _read_lines(stream: Optional[IO[bytes]], reader: LineReader) -> None:

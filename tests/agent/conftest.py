@@ -15,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from agent_lab import Installation, Repository, Sshd
 from fake_bbs import FakeBbs
 
+from ..database_servers import mariadb, open_directory, postgres, program
+
 
 @pytest.fixture(scope="session")
 def sshd(tmp_path_factory):
@@ -68,3 +70,31 @@ def template(sshd):
 @pytest.fixture
 def repository(sshd, template, tmp_path, prefix):
     return Repository(sshd, tmp_path.name, template)
+
+
+@pytest.fixture(scope="session")
+def pg():
+    """`(port, sql)` of a PostgreSQL with two databases."""
+    if program("initdb") is None:
+        pytest.skip("PostgreSQL's server is not installed")
+    with open_directory() as directory, postgres(directory / "pg") as server:
+        for database in ("shop", "news"):
+            server.sql("CREATE DATABASE {}".format(database))
+            server.sql("CREATE TABLE t (x text); INSERT INTO t VALUES ('row of {}')".format(database), database)
+        yield server.port, server.sql
+
+
+@pytest.fixture(scope="session")
+def maria():
+    """`(port, sql)` of a MariaDB with two databases."""
+    if program("mariadbd") is None:
+        pytest.skip("MariaDB's server is not installed")
+    with open_directory() as directory, mariadb(directory / "maria") as server:
+        port, sql = server
+        for database in ("shop", "news"):
+            sql(
+                "CREATE DATABASE {0}; CREATE TABLE {0}.t (x text); INSERT INTO {0}.t VALUES ('row of {0}')".format(
+                    database
+                )
+            )
+        yield port, sql

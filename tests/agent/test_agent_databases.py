@@ -10,47 +10,7 @@ import os
 import pytest
 from agent_lab import hook
 
-from ..database_servers import PASSWORD, mariadb, open_directory, postgres, program
-
-
-@pytest.fixture(scope="module")
-def pg():
-    if program("initdb") is None:
-        pytest.skip("PostgreSQL's server is not installed")
-    with open_directory() as directory, postgres(directory / "pg") as server:
-        for database in ("shop", "news"):
-            server.sql("CREATE DATABASE {}".format(database))
-            server.sql("CREATE TABLE t (x text); INSERT INTO t VALUES ('row of {}')".format(database), database)
-        yield server.port, server.sql
-
-
-@pytest.fixture(scope="module")
-def maria():
-    if program("mariadbd") is None:
-        pytest.skip("MariaDB's server is not installed")
-    with open_directory() as directory, mariadb(directory / "maria") as server:
-        port, sql = server
-        for database in ("shop", "news"):
-            sql(
-                "CREATE DATABASE {0}; CREATE TABLE {0}.t (x text); INSERT INTO {0}.t VALUES ('row of {0}')".format(
-                    database
-                )
-            )
-        yield port, sql
-
-
-def config_for(port, dump_dir, **more):
-    return dict(
-        {
-            "host": "127.0.0.1",
-            "port": port,
-            "user": "backup",
-            "password": PASSWORD,
-            "dump_dir": str(dump_dir),
-        },
-        **more,
-    )
-
+from ..database_servers import PASSWORD, config_for
 
 def plugin_test(bbs, installation, slug, config):
     bbs.tasks = [{"task": "plugin_test", "job_id": 8, "plugin": {"slug": slug, "config": config}}]

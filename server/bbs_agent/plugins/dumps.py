@@ -1,7 +1,7 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the database plugins share: choosing databases, dumping to files, removing them again."""
+"""What the database plugins share: choosing databases, dumping to files, removing them again, restoring."""
 
 import gzip
 import os
@@ -9,13 +9,26 @@ import shlex
 import shutil
 import tempfile
 from abc import abstractmethod
-from typing import Any, Dict, List, Optional
+from contextlib import contextmanager, suppress
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional
 
-from ..process import Finished, Sink
+from ..cancel import CancelToken
+from ..process import Finished, Runner, Sink
 from .base import Plugin, PluginError, PluginScope, names, number, truth
+from .dump_files import ALL, DumpFiles, file_name
 
-ALL = "all_databases"
 FASTEST_USEFUL_LEVEL = 6
+TIDY_TIMEOUT = 60.0
+# Unfinished dumps and restores in the dump directory; only one task runs at a time.
+OURS = ".bbs-"
+
+
+class Wanted(NamedTuple):
+    """One database to restore: where to, and whether it takes the place of one that is there."""
+
+    database: str
+    target: str
+    replaces: bool
 
 
 class DatabaseDump(Plugin):
@@ -25,6 +38,7 @@ class DatabaseDump(Plugin):
     default_port = 0
     default_dump_dir = ""
     default_excludes: List[str] = []
+    own_databases: List[str] = []
     default_options = ""
 
     def __init__(self, entry: Dict[str, Any], scope: PluginScope) -> None:
@@ -41,9 +55,7 @@ class DatabaseDump(Plugin):
 
     def pre(self) -> str:
         self.require_login()
-        if not os.path.isabs(self.dump_dir):
-            raise PluginError("dump_dir {!r} is not an absolute path".format(self.dump_dir))
-        os.makedirs(self.dump_dir, mode=0o700, exist_ok=True)
+        self._sweep()
         self._dumped = self._chosen()
         if self.per_database:
             for database in self._dumped:
@@ -85,6 +97,31 @@ class DatabaseDump(Plugin):
         if not self.user or not self.password:
             raise PluginError("user and password must be set in the plugin config")
 
+    @contextmanager
+    def workspace(self) -> Iterator[str]:
+        """A 0700 directory to extract dumps into, where there is room for dumps; gone afterwards."""
+        made = not os.path.exists(self.dump_dir)
+        self._sweep()
+        place = tempfile.mkdtemp(prefix=OURS, dir=self.dump_dir)
+        try:
+            yield place
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+            if made:
+                with suppress(OSError):
+                    os.rmdir(self.dump_dir)
+
+    def refuse(self, wanted: Wanted) -> None:
+        """Raise PluginError for what must not be restored over: the server's own databases, or any other."""
+        if not wanted.replaces and wanted.target in self.existing():
+            raise PluginError("there is a database {} already".format(wanted.target))
+        if wanted.replaces and wanted.target in self.own_databases:
+            raise PluginError("it is the server's own; restore its dump as a file, or under another name")
+
+    @abstractmethod
+    def restore(self, files: DumpFiles, wanted: Wanted) -> None:
+        """Load one database from its dump. Raises PluginError, Cancelled, OSError."""
+
     @abstractmethod
     def existing(self) -> List[str]:
         """The databases of the server, unfiltered."""
@@ -110,7 +147,7 @@ class DatabaseDump(Plugin):
         """Write a dump program's output to its file: 0600, and under its name only when whole."""
         name = file_name(database or ALL) + (".sql.gz" if self.compress else ".sql")
         path = os.path.join(self.dump_dir, name)
-        handle, temporary = tempfile.mkstemp(prefix=".bbs-", dir=self.dump_dir)
+        handle, temporary = tempfile.mkstemp(prefix=OURS, dir=self.dump_dir)
         try:
             with os.fdopen(handle, "wb") as stream:
                 if self.compress:
@@ -126,15 +163,42 @@ class DatabaseDump(Plugin):
             raise
         return path
 
-    def _start(self, argv: List[str], env: Dict[str, str], complaints: List[str], sink: Optional[Sink]) -> Finished:
+    def load(self, argv: List[str], env: Dict[str, str], source: Iterable[bytes]) -> None:
+        """Run a client program that reads SQL from its standard input."""
+        self._start(argv, env, [], None, source)
+
+    def tidy(self, argv: List[str], env: Dict[str, str]) -> None:
+        """Run a client program to undo something, even when the job was cancelled; failing is no news."""
+        Runner(CancelToken(), self.scope.host.timing.kill_grace).script(argv, env, TIDY_TIMEOUT)
+
+    def _start(
+        self,
+        argv: List[str],
+        env: Dict[str, str],
+        complaints: List[str],
+        sink: Optional[Sink],
+        source: Optional[Iterable[bytes]] = None,
+    ) -> Finished:
         try:
-            done = self.scope.job.runner().pipe(argv, env, complaints.append, sink)
+            done = self.scope.job.runner().pipe(argv, env, complaints.append, sink, source=source)
         except FileNotFoundError:
             raise PluginError("{} is not installed on this machine".format(argv[0])) from None
         if done.code != 0:
             reason = "; ".join(complaints[-5:]) or "no reason given"
             raise PluginError("{} failed with exit code {}: {}".format(argv[0], done.code, reason))
         return done
+
+    def _sweep(self) -> None:
+        """Make the dump directory, or rid it of what an agent that was killed has left there."""
+        if not os.path.isabs(self.dump_dir):
+            raise PluginError("dump_dir {!r} is not an absolute path".format(self.dump_dir))
+        os.makedirs(self.dump_dir, mode=0o700, exist_ok=True)
+        for name in os.listdir(self.dump_dir):
+            path = os.path.join(self.dump_dir, name)
+            if name.startswith(OURS) and os.path.isdir(path):
+                shutil.rmtree(path, ignore_errors=True)
+            elif name.startswith(OURS):
+                os.unlink(path)
 
     def _chosen(self) -> List[str]:
         wanted = names(self.config.get("databases"), ["*"])
@@ -145,8 +209,3 @@ class DatabaseDump(Plugin):
         if not chosen:
             raise PluginError("there is no database to dump")
         return chosen
-
-
-def file_name(database: str) -> str:
-    """A database's name as a file name: it stays inside the dump directory."""
-    return database.replace("/", "_").replace("\0", "_").lstrip(".") or "_"

@@ -10,7 +10,8 @@ from typing import List, Optional
 from urllib.parse import quote
 
 from .base import PluginError
-from .dumps import ALL, DatabaseDump, file_name
+from .dump_files import ALL, DumpFiles, file_name
+from .dumps import DatabaseDump, Wanted
 
 LIST = "print(JSON.stringify(db.adminCommand({listDatabases: 1}).databases.map(d => d.name)))"
 
@@ -23,6 +24,7 @@ class MongoDump(DatabaseDump):
     default_port = 27017
     default_dump_dir = "/home/bbs/mongodump"
     default_excludes = ["admin", "config", "local"]
+    own_databases = ["admin", "config", "local"]
 
     def require_login(self) -> None:
         if self.user and not self.password:
@@ -42,20 +44,44 @@ class MongoDump(DatabaseDump):
 
     def dump(self, database: Optional[str]) -> str:
         target = os.path.join(self.dump_dir, file_name(database or ALL))
-        argv = ["mongodump", "--host=" + self.host, "--port={}".format(self.port)]
         # mongodump makes <out>/<database> by itself.
-        argv.append("--out=" + (target if database is None else self.dump_dir))
+        words = ["--out=" + (target if database is None else self.dump_dir)]
         if database is not None:
-            argv.append("--db=" + database)
+            words.append("--db=" + database)
         if self.compress:
-            argv.append("--gzip")
-        if self.user:
-            argv += ["--username=" + self.user, "--authenticationDatabase=" + self._auth_db()]
-        # A JSON text is valid YAML, which is what --config wants.
-        with self.scope.private_file("mongodump.yml", "password: " + json.dumps(self.password) + "\n") as path:
-            login = ["--config=" + path] if self.user else []
-            self.query(argv + login + self.options(), self.scope.host.environment())
+            words.append("--gzip")
+        self._tool("mongodump", words + self.options())
         return target
+
+    def restore(self, files: DumpFiles, wanted: Wanted) -> None:
+        """Collections of the dump take the place of those of the same name; other collections stay."""
+        parent = files.parent_of(wanted.database)
+        self.refuse(wanted)
+        words = ["--dir=" + parent, "--nsInclude=" + _namespace(wanted.database)]
+        if wanted.replaces:
+            words.append("--drop")
+        else:
+            words += ["--nsFrom=" + _namespace(wanted.database), "--nsTo=" + _namespace(wanted.target)]
+        if any(name.endswith(".gz") for name in os.listdir(os.path.join(parent, file_name(wanted.database)))):
+            words.append("--gzip")
+        self._tool("mongorestore", words)
+
+    def refuse(self, wanted: Wanted) -> None:
+        for name in (wanted.database, wanted.target):
+            if "*" in name or "." in name:
+                raise PluginError("mongorestore cannot tell {!r} from a pattern".format(name))
+        if not wanted.replaces or wanted.target in self.own_databases:
+            super().refuse(wanted)
+
+    def _tool(self, program: str, words: List[str]) -> None:
+        argv = [program, "--host=" + self.host, "--port={}".format(self.port)]
+        if not self.user:
+            self.query(argv + words, self.scope.host.environment())
+            return
+        argv += ["--username=" + self.user, "--authenticationDatabase=" + self._auth_db()]
+        # A JSON text is valid YAML, which is what --config wants.
+        with self.scope.private_file("login.yml", "password: " + json.dumps(self.password) + "\n") as path:
+            self.query([*argv, "--config=" + path, *words], self.scope.host.environment())
 
     def _auth_db(self) -> str:
         return str(self.config.get("auth_db") or "admin")
@@ -67,3 +93,8 @@ class MongoDump(DatabaseDump):
         return "mongodb://{}{}:{}/admin?authSource={}".format(
             login, self.host, self.port, quote(self._auth_db(), safe="")
         )
+
+
+def _namespace(database: str) -> str:
+    """Every collection of a database, as mongorestore writes it."""
+    return database + ".*"

@@ -12,6 +12,7 @@ from .listing import list_dir
 from .outcome import Result, guarded
 from .plugin_tasks import plugin_post, plugin_test
 from .restore import restore
+from .restore_databases import restore_databases
 
 Handler = Callable[[Job, Host], Result]
 
@@ -19,6 +20,9 @@ HANDLERS: Dict[str, Handler] = {
     "backup": backup,
     "backup_dry_run": dry_run,
     "restore": restore,
+    "restore_mysql": restore_databases,
+    "restore_pg": restore_databases,
+    "restore_mongo": restore_databases,
     "plugin_test": plugin_test,
     "plugin_post": plugin_post,
     "list_dir": list_dir,
