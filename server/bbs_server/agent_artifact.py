@@ -1,7 +1,7 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The agent as one file: a zip of its package that Python runs, built the same way every time."""
+"""The agent as one file: a zip of its package that Python runs, built the same way every time; its installer."""
 
 from __future__ import annotations
 
@@ -13,6 +13,21 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 
 ARTIFACT = "bbs-agent.pyz"
+INSTALLER = "install.sh"
+
+_INSTALLER_PARTS = (
+    "start",
+    "arguments",
+    "requirements",
+    "download",
+    "files",
+    "service",
+    "systemd",
+    "openrc",
+    "sysv",
+    "uninstall",
+    "main",
+)
 
 _MAIN = "from bbs_agent.__main__ import main\n\nmain()\n"
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
@@ -25,10 +40,16 @@ def files() -> dict[str, bytes]:
     artifact = _build(package)
     digest = hashlib.sha256(artifact).hexdigest()
     return {
-        "install.sh": package.joinpath("install.sh").read_bytes(),
+        INSTALLER: installer(),
         ARTIFACT: artifact,
         f"{ARTIFACT}.sha256": f"{digest}  {ARTIFACT}\n".encode(),
     }
+
+
+def installer() -> bytes:
+    """The installer's parts as one script."""
+    folder = resources.files("bbs_agent").joinpath("installer")
+    return b"\n".join(folder.joinpath(f"{part}.bash").read_bytes() for part in _INSTALLER_PARTS)
 
 
 def _build(package: Traversable) -> bytes:

@@ -7,25 +7,27 @@ import hashlib
 import io
 import json
 import threading
-import zipapp
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
+
+from bbs_server.agent_artifact import installer
 
 PACKAGE = Path(__file__).resolve().parents[2] / "server" / "bbs_agent"
 KEY = "a" * 63 + "1"
 
 
-def build_zipapp():
-    """The agent as the server hands it out."""
+def build_zipapp(**changes):
+    """The agent as the server hands it out; `loop=("old", "new")` changes a text in its loop.py."""
     target = io.BytesIO()
-    zipapp.create_archive(
-        PACKAGE.parent,
-        target,
-        main="bbs_agent.__main__:main",
-        filter=lambda path: path.parts[0] == "bbs_agent" and (path.suffix == ".py"),
-        compressed=True,
-    )
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("__main__.py", "from bbs_agent.__main__ import main\n\nmain()\n")
+        for path in sorted(PACKAGE.rglob("*.py")):
+            text = path.read_text()
+            old, new = changes.get(path.stem.strip("_") if path.parent == PACKAGE else "", ("", ""))
+            assert old in text
+            archive.writestr(str(path.relative_to(PACKAGE.parent)), text.replace(old, new) if old else text)
     return target.getvalue()
 
 
@@ -42,8 +44,10 @@ class FakeBbs:
         self.ssh_key_reply = {}
         self.poll_interval = 0.05
         self.key = KEY
-        self.downloads = {"install.sh": (PACKAGE / "install.sh").read_bytes()}
+        self.downloads = {"install.sh": installer()}
         self.down = threading.Event()
+        # Endpoints whose next reply is lost on its way.
+        self.lost_replies = set()
         self.deliver_always = False
         # path -> callable(body) -> (status, object or bytes), to answer differently
         self.overrides = {}
@@ -82,9 +86,9 @@ class FakeBbs:
     def url(self):
         return "http://127.0.0.1:{}".format(self.port)
 
-    def offer_agent(self):
-        """Put the built agent and its digest on offer."""
-        agent = build_zipapp()
+    def offer_agent(self, agent=None):
+        """Put an agent (the present one) and its digest on offer."""
+        agent = agent or build_zipapp()
         digest = hashlib.sha256(agent).hexdigest()
         self.downloads["bbs-agent.pyz"] = agent
         self.downloads["bbs-agent.pyz.sha256"] = "{}  bbs-agent.pyz\n".format(digest).encode()
@@ -120,6 +124,11 @@ class FakeBbs:
             self.requests.append((parts.path, body))
             status, reply = self._reply(handler, parts, body)
             self._changed.notify_all()
+            name = parts.path.rsplit("/", 1)[1]
+            if name in self.lost_replies:
+                self.lost_replies.remove(name)
+                handler.close_connection = True
+                return
         raw = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
         handler.send_response(status)
         kind = "application/octet-stream" if isinstance(reply, bytes) else "application/json"

@@ -9,9 +9,11 @@ import subprocess
 import sys
 
 import pytest
-from fake_bbs import KEY, PACKAGE
+from fake_bbs import KEY
 
-SCRIPT = (PACKAGE / "install.sh").read_bytes()
+from bbs_server.agent_artifact import installer as installer_script
+
+SCRIPT = installer_script()
 
 
 class Installer:
@@ -128,9 +130,10 @@ def test_install_again_change_and_uninstall(installer, bbs):
     assert not (installer.prefix / "bin").exists()
 
 
-def test_a_key_on_standard_input(installer):
+def test_a_key_on_standard_input(installer, tmp_path):
+    (tmp_path / "install.sh").write_bytes(SCRIPT)
     done = installer.run(
-        ["bash", str(PACKAGE / "install.sh"), "--server", installer.bbs.url, "--key", "-"]
+        ["bash", str(tmp_path / "install.sh"), "--server", installer.bbs.url, "--key", "-"]
         + ["--prefix", str(installer.prefix), "--no-service"],
         KEY.encode() + b"\n",
         {},
@@ -239,18 +242,31 @@ def test_help(installer):
     assert done.returncode == 0 and b"--ca-file" in done.stdout
 
 
-def test_a_download_that_was_cut_off_does_nothing(installer):
-    """Whatever arrives of the script, nothing of it runs; most cuts are syntax errors as well."""
+def test_a_download_that_was_cut_off_fails_and_does_nothing(installer):
+    """The documented command has `exit 1` follow whatever came, nothing at all included."""
     arguments = ["--server", installer.bbs.url, "--prefix", str(installer.prefix)]
-    start = SCRIPT.index(b"\n{")
-    offsets = [0, 1, start // 2, start + 2, start + 40, len(SCRIPT) // 3, len(SCRIPT) // 2]
+    start = SCRIPT.index(b"\n{\n")
+    offsets = [0, 1, 19, start // 2, start + 2, start + 3, len(SCRIPT) // 2]
     offsets += [SCRIPT.index(b"\nmain()"), SCRIPT.index(b'\nmain "$@"')]
-    offsets += range(len(SCRIPT) - 12, len(SCRIPT) - 1)
+    offsets += range(len(SCRIPT) - 8, len(SCRIPT) - 1)
     for offset in offsets:
-        done = installer(*arguments, script=SCRIPT[:offset], BBS_AGENT_KEY=KEY)
-        assert done.returncode != 0 or offset <= start, (offset, done)
+        done = installer(*arguments, script=SCRIPT[:offset] + b"\nexit 1\n", BBS_AGENT_KEY=KEY)
+        assert done.returncode != 0, (offset, done)
         assert done.stdout == b""
     assert not installer.prefix.exists() and installer.bbs.requests == []
+
+
+def test_what_follows_a_whole_download_is_not_run(installer):
+    done = installer("--help", script=SCRIPT + b"\nexit 1\n")
+    assert done.returncode == 0, done
+
+
+def test_shellcheck_has_no_complaint(tmp_path):
+    """Of the script as it is served; its parts make no sense alone."""
+    (tmp_path / "install.sh").write_bytes(SCRIPT)
+    shellcheck = os.path.join(os.path.dirname(sys.executable), "shellcheck")
+    done = subprocess.run([shellcheck, str(tmp_path / "install.sh")], stdout=subprocess.PIPE)
+    assert done.returncode == 0, done.stdout.decode()
 
 
 def test_without_borg_a_prefix_installation_says_so(installer, tmp_path):

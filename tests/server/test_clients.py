@@ -22,7 +22,8 @@ def test_creation_provisions_everything_an_agent_needs(server: Server) -> None:
     assert created["name"] == "web01"
     assert created["status"] == "setup"
     assert len(created["api_key"]) == 64
-    assert created["install_command"].startswith("curl -fsS https://bbs.example/get-agent | sudo bash -s -- --server")
+    download = "{ curl -fsS https://bbs.example/get-agent; echo; echo exit 1; }"
+    assert created["install_command"].startswith(f"{download} | sudo bash -s -- --server https://bbs.example --key ")
     assert created["install_command"].endswith(f"--key {created['api_key']}")
     assert (server.run.settings.storage / str(created["id"])).is_dir()
     keys = AuthorizedKeys(server.run.settings.ssh_directory).file.read_text()

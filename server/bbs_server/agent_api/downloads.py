@@ -17,8 +17,6 @@ from bbs_server.errors import NotFound
 
 blueprint = Blueprint("downloads", __name__, description="The agent and its installer")
 
-INSTALLER = "install.sh"
-
 
 class FileName(Schema):
     """Which file."""
@@ -31,7 +29,7 @@ class FileName(Schema):
 @blueprint.query(FileName)
 def get_agent(query: dict[str, Any]) -> Response:
     """The installer; another file when one is named."""
-    return _send(query.get("file", INSTALLER))
+    return _send(query.get("file", agent_artifact.INSTALLER))
 
 
 @blueprint.route("/api/agent/download", methods=["GET"])

@@ -202,10 +202,12 @@ def installation(run: Runtime, client: Client) -> dict[str, Any]:
 def install_command(run: Runtime, key: str) -> str:
     """The one line that installs an agent (admin-api.md §5.1).
 
-    ``-f`` makes curl fail on an error page instead of handing it to the shell.
+    ``-f`` makes curl fail on an error page instead of handing it to the shell. ``exit 1`` is only read when
+    the installer did not arrive whole, which would otherwise pass for success.
     """
     url = shlex.quote(run.settings.url)
-    return f"curl -fsS {shlex.quote(run.settings.url + '/get-agent')} | sudo bash -s -- --server {url} --key {key}"
+    download = f"curl -fsS {shlex.quote(run.settings.url + '/get-agent')}"
+    return f"{{ {download}; echo; echo exit 1; }} | sudo bash -s -- --server {url} --key {key}"
 
 
 def require_change(values: dict[str, Any]) -> None:
