@@ -6,19 +6,22 @@
 import argparse
 import os
 import sys
-from typing import Callable, Dict, List, NoReturn, Optional
+from typing import TYPE_CHECKING, Callable, Dict, List, NoReturn, Optional
 
 from . import VERSION, service
 from .api import Api, ApiError
 from .config import Config, ConfigError, Layout, config_path, load_config, merge_config
 from .doctor import examine
 from .logs import LOG, set_up_logging
-from .loop import Agent
+from .probation import Probation
 from .redact import Redactor
 from .signals import on_termination
 from .state import AlreadyRunning, PidFile
 from .system import in_container
 from .timing import Timing
+
+if TYPE_CHECKING:
+    from .loop import Agent
 
 KEY_VARIABLE = "BBS_AGENT_KEY"
 Command = Callable[[argparse.Namespace], int]
@@ -40,19 +43,44 @@ def _run(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
     redactor = Redactor()
     redactor.learn(config.api_key)
+    if arguments.trial:
+        _agent(config, redactor).try_out()
+        return 0
     set_up_logging(config.layout.log, redactor, arguments.quiet)
     pid_file = PidFile(config.layout.pid)
     pid_file.take()
+    probation = Probation(config.layout)
+    restarts = probation.begins()
     try:
-        agent = Agent(config, Api(config.url, config.api_key, config.ca_file), Timing(), redactor)
-        on_termination(agent.stop)
-        agent.run()
+        restarts = restarts or _work(config, redactor)
     except Exception:
         LOG.exception("The agent ends with an error")
-        raise
+        restarts = probation.failed()
+        if not restarts:
+            raise
     finally:
         pid_file.release()
+    if restarts:
+        LOG.info("Starting another agent in this one's place")
+        # The same process number: a service manager sees its service go on.
+        os.execv(sys.executable, service.own_command() + sys.argv[1:])
+    probation.paused()
     return 0
+
+
+def _work(config: Config, redactor: Redactor) -> bool:
+    """Be the agent; whether its file was replaced and wants to be started."""
+    agent = _agent(config, redactor)
+    on_termination(agent.stop)
+    agent.run()
+    return agent.replaced
+
+
+def _agent(config: Config, redactor: Redactor) -> "Agent":
+    # The other commands are called often, by installers above all, and need none of its modules.
+    from .loop import Agent
+
+    return Agent(config, Api(config.url, config.api_key, config.ca_file), Timing(), redactor)
 
 
 def _verify(arguments: argparse.Namespace) -> int:
@@ -127,6 +155,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = _command("run", "Work in the foreground until SIGTERM; what a service manager starts.")
     run.add_argument("--quiet", action="store_true", help="log to the log file only")
+    run.add_argument("--trial", action="store_true", help="only see whether it would work: read, ask, end")
     _command("start", "Start the agent in the background.")
     _command("stop", "Stop the agent that `start` started; a running backup is reported failed.")
     status = _command("status", "Say whether the agent is online; exit code 1 when it is not.")

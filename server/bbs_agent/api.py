@@ -10,14 +10,18 @@ import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
-from typing import Any, Dict, Optional
+from typing import IO, Any, Dict, Optional
 
 from . import VERSION
 
 TIMEOUT = 60
 STATUS_TIMEOUT = 600
 LARGEST_REPLY = 64 * 1024 * 1024
+LARGEST_DOWNLOAD = 512 * 1024 * 1024
+CHUNK = 256 * 1024
 Reply = Dict[str, Any]
+# Some proxies block what Python calls itself (agent-protocol.md §5).
+_NAMED = {"User-Agent": "BBS-Agent/" + VERSION}
 
 
 class ApiError(Exception):
@@ -106,31 +110,64 @@ class Api:
         """Say that the agent lives while a task runs (§5.5)."""
         return self._call("POST", "heartbeat", {})
 
+    def info(self, facts: Dict[str, Any]) -> Reply:
+        """Tell the server what has changed about this machine (§5.5)."""
+        return self._call("POST", "info", facts)
+
+    def download(self, name: str) -> bytes:
+        """One of the agent's own files (§2). Raises Refused when the server has no such file."""
+        address = "{}/api/agent/download?file={}".format(self.url, urllib.parse.quote(name))
+        return self._read(urllib.request.Request(address, headers=_NAMED), TIMEOUT)
+
+    def fetch(self, address: str, target: IO[bytes]) -> None:
+        """Write what lies under any address, or a path of this server, to `target`; without the key.
+
+        Other hosts must be asked by https; they may redirect.
+        """
+        here = address.startswith("/") or address.startswith(self.url + "/")
+        if not here and not address.startswith("https://"):
+            raise Unreachable("{!r} is not an https address".format(address))
+        request = urllib.request.Request(self.url + address if address.startswith("/") else address, headers=_NAMED)
+        opener = self._opener if here else urllib.request.build_opener()
+        try:
+            with opener.open(request, timeout=STATUS_TIMEOUT) as response:
+                for chunk in iter(lambda: response.read(CHUNK), b""):
+                    target.write(chunk)
+                    if target.tell() > LARGEST_DOWNLOAD:
+                        raise Unreachable("{} is too large".format(address))
+        except urllib.error.HTTPError as error:
+            with error:
+                raise Refused("{} answers HTTP {}".format(address, error.code), error.code) from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise Unreachable("cannot download {}: {}".format(address, getattr(error, "reason", error))) from error
+
     def _call(self, method: str, name: str, body: Optional[Dict[str, Any]] = None, timeout: float = TIMEOUT) -> Reply:
         request = urllib.request.Request(
             "{}/api/agent/{}".format(self.url, name),
             data=None if body is None else json.dumps(body).encode("utf-8"),
-            headers={
-                "Authorization": "Bearer " + self._key,
-                "Content-Type": "application/json",
-                "Accept": "application/json",
-                "User-Agent": "BBS-Agent/" + VERSION,
-            },
+            headers=dict(
+                _NAMED,
+                Authorization="Bearer " + self._key,
+                Accept="application/json",
+                **{"Content-Type": "application/json"},
+            ),
             method=method,
         )
+        reply = _json_object(self._read(request, timeout))
+        if reply is None:
+            raise NotABbs("{} answers, but not as a Borg Backup Server (no JSON)".format(self.url))
+        return reply
+
+    def _read(self, request: urllib.request.Request, timeout: float) -> bytes:
         try:
             with self._opener.open(request, timeout=timeout) as response:
-                raw = response.read(LARGEST_REPLY)
+                return bytes(response.read(LARGEST_REPLY))
         except urllib.error.HTTPError as error:
             with error:
                 raise self._refusal(error) from None
         # ValueError: a key or host with characters that HTTP headers or host names cannot carry.
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise self._no_connection(error) from error
-        reply = _json_object(raw)
-        if reply is None:
-            raise NotABbs("{} answers, but not as a Borg Backup Server (no JSON)".format(self.url))
-        return reply
 
     def _refusal(self, error: urllib.error.HTTPError) -> ApiError:
         status = error.code

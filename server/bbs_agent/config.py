@@ -32,6 +32,10 @@ class Layout(NamedTuple):
     state: str
     journal: str
     private: str
+    child: str
+    update: str
+    borg_source: str
+    borg_environment: str
     borg_base: Optional[str]
 
     @classmethod
@@ -56,6 +60,10 @@ class Layout(NamedTuple):
             state=os.path.join(library, "state.json"),
             journal=os.path.join(library, "journal.json"),
             private=os.path.join(library, "private"),
+            child=os.path.join(library, "child.json"),
+            update=os.path.join(library, "update.json"),
+            borg_source=os.path.join(home, "borg_source"),
+            borg_environment=os.path.join(library, "borg-environment"),
             borg_base=None if prefix == "/" else os.path.join(library, "borg"),
         )
 

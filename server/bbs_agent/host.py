@@ -6,6 +6,7 @@
 import os
 from typing import Any, Dict, NamedTuple
 
+from .api import Api
 from .config import Layout
 from .redact import Redactor
 from .ssh import Ssh
@@ -15,12 +16,14 @@ UTF8 = "C.UTF-8"
 
 
 class Host(NamedTuple):
-    """One installation: its paths, its way to the server's repositories, its secrets."""
+    """One installation: its paths, its server and the way to the repositories, its secrets."""
 
     layout: Layout
+    api: Api
     ssh: Ssh
     redactor: Redactor
     timing: Timing
+    auto_update: bool
 
     def environment(self) -> Dict[str, str]:
         """The environment for child processes: our own, in UTF-8, borg's files where they belong."""

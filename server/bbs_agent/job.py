@@ -10,6 +10,7 @@ from typing import Any, Dict, Tuple
 from .api import Api, ApiError
 from .cancel import CANCELLED, CancelToken
 from .logs import LOG
+from .orphans import Orphans
 from .process import Runner
 from .redact import Redactor
 from .timing import Timing
@@ -30,7 +31,7 @@ class Job:
     server that is slow or away never holds up borg.
     """
 
-    def __init__(self, task: Task, api: Api, timing: Timing, redactor: Redactor) -> None:
+    def __init__(self, task: Task, api: Api, timing: Timing, redactor: Redactor, orphans: Orphans) -> None:
         self.task = task
         self.id = int(task["job_id"])
         self.kind = str(task.get("task") or "")
@@ -40,6 +41,7 @@ class Job:
         self._api = api
         self._timing = timing
         self._redactor = redactor
+        self._orphans = orphans
         self._lock = threading.Lock()
         self._counters: Dict[str, int] = {}
         self._sent: Dict[str, int] = {}
@@ -47,7 +49,7 @@ class Job:
 
     def runner(self) -> Runner:
         """Starts children that this job's cancel stops."""
-        return Runner(self.token, self._timing.kill_grace)
+        return Runner(self.token, self._timing.kill_grace, self._orphans)
 
     def clean(self, text: str) -> str:
         """Text for a report, with known secrets masked."""

@@ -13,9 +13,12 @@ from . import VERSION
 from .api import Api, ApiError, Reply
 from .cancel import AGENT_STOPPED
 from .config import Config
+from .files import read_text
 from .host import Host
 from .job import Job, Task
 from .logs import LOG
+from .orphans import Orphans
+from .probation import Probation
 from .pulse import Pulse, job_ids
 from .redact import Redactor
 from .reports import Report, Reports
@@ -31,7 +34,10 @@ NO_ACCOUNT = "the server has given this client no SSH account"
 
 
 class Agent:
-    """One server, one client. `run` blocks until `stop` is called from another thread."""
+    """One server, one client. `run` blocks until `stop` is called from another thread.
+
+    `replaced`: `run` has returned because the agent's file is another one now and wants to be started.
+    """
 
     def __init__(self, config: Config, api: Api, timing: Timing, redactor: Redactor) -> None:
         self._config = config
@@ -39,8 +45,9 @@ class Agent:
         self._timing = timing
         self._redactor = redactor
         self._ssh = Ssh(config.layout)
-        self._host = Host(config.layout, self._ssh, redactor, timing)
+        self._host = Host(config.layout, api, self._ssh, redactor, timing, config.auto_update)
         self._state = State(config.layout.state)
+        self._orphans = Orphans(config.layout.child)
         self._stopping = threading.Event()
         self._reports = Reports(api, config.layout.journal, config.api_key, timing, self._stopping.wait)
         self._job: Optional[Job] = None
@@ -52,6 +59,7 @@ class Agent:
         self._ssh_problem = NO_ACCOUNT
         self._ssh_tried_at = 0.0
         self._warned = False
+        self.replaced = False
         redactor.learn(config.api_key)
 
     def stop(self) -> None:
@@ -66,11 +74,22 @@ class Agent:
         """Work until `stop`. Trouble with the server is waited out, never a reason to end."""
         LOG.info("BBS agent %s for %s", VERSION, self._config.url)
         self._state.start()
-        while not self._stopping.is_set():
+        self._orphans.end(self._timing.kill_grace)
+        while not self._stopping.is_set() and not self.replaced:
             seconds = self._turn()
             self._stopping.wait(seconds * random.uniform(1 - self._timing.jitter, 1 + self._timing.jitter))
         self._state.update(online=False, problem="the agent was stopped", job=None)
         LOG.info("Stopped")
+
+    def try_out(self) -> None:
+        """Do what an agent does before its first task, and leave no trace. Raises ApiError."""
+        self._facts()
+        self._api.heartbeat()
+        # A task that is not reported on stays where it is and is delivered again (§5.2).
+        self._api.tasks()
+
+    def _facts(self) -> Dict[str, Any]:
+        return facts(self._config.url, self._config.auto_update, read_text(self._config.layout.borg_source))
 
     def _turn(self) -> float:
         """One round; returns the seconds to wait before the next."""
@@ -100,7 +119,7 @@ class Agent:
         return min(self._interval * float(2 ** min(self._failures - 1, 6)), LONGEST_BACKOFF)
 
     def _register(self) -> None:
-        known = facts(self._config.url, self._config.auto_update)
+        known = self._facts()
         reply = self._api.register(known)
         first = self._registered_at is None
         self._registered_at = time.monotonic()
@@ -114,6 +133,7 @@ class Agent:
             self._use(access)
         self._check_ssh()
         if first:
+            Probation(self._config.layout).passed()
             self._reports.recover()
             self._reports.flush()
 
@@ -168,7 +188,7 @@ class Agent:
         worked = False
         for task in tasks:
             job_id = job_ids(task["job_id"])[0]
-            if self._stopping.is_set():
+            if self._stopping.is_set() or self.replaced:
                 break
             if job_id in self._done:
                 LOG.warning("Job %s was delivered again; its result is reported again", job_id)
@@ -181,7 +201,7 @@ class Agent:
     def _work(self, task: Task) -> None:
         """Run one task. The report goes out before post scripts and clean-up (§11)."""
         self._redactor.learn_from(task)
-        job = Job(task, self._api, self._timing, self._redactor)
+        job = Job(task, self._api, self._timing, self._redactor, self._orphans)
         self._job = job
         self._state.update(job=job.id)
         self._reports.begin(job.id)
@@ -192,8 +212,12 @@ class Agent:
             result = run_task(job, self._host)
             job.close()
             LOG.info("Job %s: %s%s", job.id, result.report["result"], _reason(result.report))
-            self._remember(result.report)
-            self._reports.finish(result.report)
+            self.replaced = result.restarts
+            if self.replaced:
+                self._reports.keep(result.report)
+            else:
+                self._remember(result.report)
+                self._reports.finish(result.report)
             try:
                 result.after()
             except Exception:

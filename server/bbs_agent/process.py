@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, Callable, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Union
 
 from .cancel import CancelToken
+from .orphans import Orphans
 
 KEPT_OUTPUT = 10 * 1024
 CHUNK = 64 * 1024
@@ -31,9 +32,11 @@ class Finished(NamedTuple):
 class Runner:
     """Runs one child at a time under a cancel token. Both methods raise Cancelled and OSError."""
 
-    def __init__(self, token: CancelToken, kill_grace: float) -> None:
+    def __init__(self, token: CancelToken, kill_grace: float, orphans: Optional[Orphans] = None) -> None:
+        """`orphans` remembers the child, for the case that this agent is killed and leaves it behind."""
         self._token = token
         self._kill_grace = kill_grace
+        self._orphans = orphans
 
     def pipe(
         self,
@@ -102,6 +105,8 @@ class Runner:
             stderr=stderr,
             start_new_session=True,
         )
+        if self._orphans is not None:
+            self._orphans.note(process.pid)
         child = _Child(process, self._kill_grace)
         timer = threading.Timer(timeout, child.time_out) if timeout else None
         self._token.watch(child.stop)
@@ -117,6 +122,8 @@ class Runner:
             if timer is not None:
                 timer.cancel()
             process.wait()
+            if self._orphans is not None:
+                self._orphans.forget()
             self._token.watch(None)
             for stream in (process.stdout, process.stderr):
                 if stream is not None:

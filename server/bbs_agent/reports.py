@@ -43,6 +43,10 @@ class Reports:
         self._write(report["job_id"], report)
         self._try()
 
+    def keep(self, report: Report) -> None:
+        """A job is over for this process: `recover` of the next one delivers the report."""
+        self._write(report["job_id"], report)
+
     def flush(self) -> bool:
         """Try until the server has the report; False when the agent must end before that."""
         attempt = 0
@@ -91,3 +95,10 @@ class Reports:
             write_json(self._journal, {"owner": self._owner, "job_id": job_id, "report": report})
         except OSError as error:
             LOG.warning("Cannot keep the journal: %s", error)
+
+
+def amend(journal: str, report: Dict[str, Any]) -> None:
+    """Change the report that is kept in a journal, so that `recover` delivers what has become of the job."""
+    kept = read_json(journal)
+    if kept is not None and isinstance(kept.get("report"), dict):
+        write_json(journal, dict(kept, report=dict(report, job_id=kept["job_id"])))

@@ -29,11 +29,18 @@ class Status(NamedTuple):
     text: str
 
 
+def own_zipapp() -> Optional[str]:
+    """The file this agent runs from; None in a checkout."""
+    container = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return container if os.path.isfile(container) else None
+
+
 def own_command() -> List[str]:
     """The command line that runs this very agent: the zipapp, or the package of a checkout."""
+    zipapp = own_zipapp()
+    if zipapp is not None:
+        return [sys.executable, zipapp]
     container = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    if os.path.isfile(container):
-        return [sys.executable, container]
     code = "import sys; sys.path.insert(0, {!r}); from bbs_agent.__main__ import main; main()"
     return [sys.executable, "-c", code.format(container)]
 

@@ -52,8 +52,11 @@ def _version_of(borg: str, _changed: float) -> Optional[str]:
     return words[-1] if words else None
 
 
-def facts(server_url: str, auto_update: bool) -> Dict[str, Any]:
-    """The body of a register request; what cannot be found out is left out."""
+def facts(server_url: str, auto_update: bool, borg_source: Optional[str] = None) -> Dict[str, Any]:
+    """The body of a register or info request; what cannot be found out is left out.
+
+    `borg_source`: where borg was last updated from, `official` or `server`.
+    """
     borg = find_borg()
     version = borg_version(borg)
     known = {
@@ -63,7 +66,7 @@ def facts(server_url: str, auto_update: bool) -> Dict[str, Any]:
         "agent_version": VERSION,
         "borg_version": version,
         "borg_install_method": install_method(borg) if version else "unknown",
-        "borg_source": "unknown",
+        "borg_source": borg_source or "unknown",
         "borg_binary_path": borg,
         "glibc_version": glibc_version(),
         "platform": sys.platform.rstrip("0123456789"),

@@ -1,12 +1,14 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The laboratory: a private sshd, repositories behind it, and agents that run in a thread."""
+"""The laboratory: a private sshd, repositories behind it, agents in a thread and as processes."""
 
 import getpass
+import glob
 import os
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -34,6 +36,17 @@ FAST = {
 }
 
 
+PYTHONS = sorted(
+    path
+    for minor in range(6, 14)
+    for path in glob.glob(os.path.expanduser("~/.pyenv/versions/3.{}.*/bin/python".format(minor)))[:1]
+) or [sys.executable]
+OLDEST = min(
+    PYTHONS,
+    key=lambda path: [int(part) for part in path.split("/")[-3].split(".")] if "pyenv" in path else [3],
+)
+
+
 class Sshd:
     """A private sshd on a loopback port; everybody who has the key lands in the gate."""
 
@@ -59,13 +72,21 @@ class Sshd:
                 "yes" if os.getuid() == 0 else "no",
             )
         )
+        self._command = ["/usr/sbin/sshd", "-D", "-f", str(home / "sshd_config"), "-E", str(home / "sshd.log")]
+        self.start()
+
+    def start(self):
         if os.getuid() == 0:
             os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
-        self.process = subprocess.Popen(
-            ["/usr/sbin/sshd", "-D", "-f", str(home / "sshd_config"), "-E", str(home / "sshd.log")],
-            stdin=subprocess.DEVNULL,
-        )
+        self.process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)
         self._wait()
+
+    def kill(self):
+        """SIGKILL for it and the processes of every connection, which dies with them."""
+        sessions = Path("/proc/{0}/task/{0}/children".format(self.process.pid)).read_text().split()
+        for pid in [self.process.pid, *map(int, sessions)]:
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
 
     @staticmethod
     def _key(path):
@@ -99,8 +120,8 @@ class Installation:
         self.agent = None
         self._thread = None
 
-    def start(self):
-        config = load_config(self.config_path, {}, in_container=True)
+    def start(self, auto_update=False):
+        config = load_config(self.config_path, {"BBS_AUTO_UPDATE": str(auto_update)}, in_container=True)
         api = Api(config.url, config.api_key, config.ca_file)
         self.agent = Agent(config, api, self.timing, Redactor())
         self._thread = threading.Thread(target=self.agent.run, daemon=True)
@@ -184,3 +205,22 @@ def hook(path, script):
     path.write_text("#!/bin/sh\n" + script)
     path.chmod(0o755)
     return shlex.quote(str(path))
+
+
+class AgentProcess:
+    """Commands of the zipapp for one config file."""
+
+    def __init__(self, python, zipapp, config):
+        self.command = [python, zipapp]
+        self.config = config
+
+    def __call__(self, command, *arguments, stdin="", env=None):
+        return subprocess.run(
+            [*self.command, command, *arguments],
+            input=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=dict(os.environ, BBS_AGENT_CONFIG=self.config, **(env or {})),
+            timeout=60,
+        )

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "server"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from agent_lab import Installation, Repository, Sshd
-from fake_bbs import FakeBbs
+from fake_bbs import FakeBbs, build_zipapp
 
 from ..database_servers import mariadb, open_directory, postgres, program
 
@@ -98,3 +98,10 @@ def maria():
                 )
             )
         yield port, sql
+
+
+@pytest.fixture(scope="session")
+def zipapp(tmp_path_factory):
+    path = tmp_path_factory.mktemp("zipapp") / "bbs-agent.pyz"
+    path.write_bytes(build_zipapp())
+    return str(path)

@@ -3,61 +3,23 @@
 
 """The agent as a process of its own: commands, signals, every Python, TLS."""
 
-import glob
 import os
 import ssl
 import subprocess
-import sys
 import time
 
 import pytest
-from agent_lab import hook
-from fake_bbs import KEY, PACKAGE, build_zipapp
+from agent_lab import OLDEST, PYTHONS, AgentProcess, hook
+from fake_bbs import KEY, PACKAGE
 
 from bbs_agent.config import merge_config
-
-PYTHONS = sorted(
-    path
-    for minor in range(6, 14)
-    for path in glob.glob(os.path.expanduser("~/.pyenv/versions/3.{}.*/bin/python".format(minor)))[:1]
-) or [sys.executable]
-OLDEST = min(
-    PYTHONS,
-    key=lambda path: [int(part) for part in path.split("/")[-3].split(".")] if "pyenv" in path else [3],
-)
-
-
-@pytest.fixture(scope="session")
-def zipapp(tmp_path_factory):
-    path = tmp_path_factory.mktemp("zipapp") / "bbs-agent.pyz"
-    path.write_bytes(build_zipapp())
-    return str(path)
-
-
-class Agent:
-    """Commands of the zipapp for one config file."""
-
-    def __init__(self, python, zipapp, config):
-        self.command = [python, zipapp]
-        self.config = config
-
-    def __call__(self, command, *arguments, stdin="", env=None):
-        return subprocess.run(
-            [*self.command, command, *arguments],
-            input=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=dict(os.environ, BBS_AGENT_CONFIG=self.config, **(env or {})),
-            timeout=60,
-        )
 
 
 @pytest.fixture
 def agent(zipapp, installation, bbs):
     """Installed for the oldest Python of this machine, and stopped afterwards."""
     bbs.poll_interval = 1
-    found = Agent(OLDEST, zipapp, installation.config_path)
+    found = AgentProcess(OLDEST, zipapp, installation.config_path)
     yield found
     found("stop")
 

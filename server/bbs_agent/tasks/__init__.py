@@ -13,6 +13,8 @@ from .outcome import Result, guarded
 from .plugin_tasks import plugin_post, plugin_test
 from .restore import restore
 from .restore_databases import restore_databases
+from .update_agent import update_agent
+from .update_borg import update_borg
 
 Handler = Callable[[Job, Host], Result]
 
@@ -26,6 +28,8 @@ HANDLERS: Dict[str, Handler] = {
     "plugin_test": plugin_test,
     "plugin_post": plugin_post,
     "list_dir": list_dir,
+    "update_agent": update_agent,
+    "update_borg": update_borg,
 }
 
 

@@ -13,7 +13,9 @@ from ..logs import LOG
 from ..process import Finished
 from ..ssh import SshProblem
 
-CONNECTION_LOST = "Connection closed by remote host"
+# What borg says when ssh is gone; the second one also of files that it was reading at that moment.
+CONNECTION_LOST = ("Connection closed by remote host", "Broken pipe")
+LOST_SENTENCE = "The connection to the repository was lost."
 
 
 @contextmanager
@@ -35,17 +37,20 @@ def run_borg(job: Job, host: Host, env: Dict[str, str], output: BorgOutput, cwd:
     command = command_of(job.task)
     LOG.info("Job %s: %s", job.id, described(command))
     done = job.runner().pipe(command, env, output.feed, cwd=cwd)
-    if CONNECTION_LOST in "".join(output.errors.kept) and not job.task.get("remote_ssh_key"):
-        _explain_lost_connection(host, output)
+    if done.code > 1 and any(words in "".join(output.errors.kept) for words in CONNECTION_LOST):
+        output.errors.kept[:0] = _explained_loss(job, host)
     return done
 
 
-def _explain_lost_connection(host: Host, output: BorgOutput) -> None:
+def _explained_loss(job: Job, host: Host) -> List[str]:
     """Borg often misses what ssh said before it ended; ask ssh once more, it says what is wrong."""
+    if job.task.get("remote_ssh_key"):
+        return [LOST_SENTENCE]
     try:
         host.ssh.ping()
     except SshProblem as problem:
-        output.errors.add(str(problem))
+        return [LOST_SENTENCE, str(problem)]
+    return [LOST_SENTENCE]
 
 
 def roots_of(text: Optional[str]) -> List[str]:

@@ -19,10 +19,14 @@ def nothing() -> None:
 
 
 class Result(NamedTuple):
-    """The final report, and what is left to do once the server has heard it (§11, step 4)."""
+    """The final report, and what is left to do once the server has heard it (§11, step 4).
+
+    With `restarts`, another agent has taken this one's place and delivers the report once it works.
+    """
 
     report: Dict[str, Any]
     after: Callable[[], None] = nothing
+    restarts: bool = False
 
 
 def guarded(job: Job, action: Callable[[], Result]) -> Result:

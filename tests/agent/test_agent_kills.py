@@ -1,0 +1,120 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""SIGKILL in mid-backup, for the agent and for sshd; replies that are lost. Afterwards all is well again."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from agent_lab import OLDEST, AgentProcess
+
+from bbs_agent.orphans import Orphans
+
+
+def slow_backup(repository, data):
+    """A backup that takes longer than any test: 100 kB/s."""
+    (data / "big").write_bytes(os.urandom(8_000_000))
+    task = repository.backup(1, data)
+    task["command"].insert(2, "--upload-ratelimit=100")
+    return task
+
+
+def in_full_swing(bbs):
+    bbs.wait(lambda: any(body.get("bytes_processed", 0) > 0 for body in bbs.bodies("progress")))
+
+
+def wait_until(condition, timeout=40):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def all_is_well(bbs, repository, data):
+    """The next backup succeeds without anybody breaking a lock, and the repository is sound."""
+    (data / "big").unlink()
+    task = repository.backup(2, data)
+    task["command"].remove("--lock-wait=600")
+    task["command"].insert(2, "--lock-wait=5")
+    bbs.tasks.append(task)
+    report = bbs.wait_for_status(2)
+    assert report["result"] == "completed" and "had_warnings" not in report, report
+    assert repository.archives() == ["plan1-2"]
+    repository.borg("check", str(repository.path))
+    assert not (repository.path / "lock.exclusive").exists()
+
+
+def test_the_agent_is_killed(zipapp, installation, bbs, repository, data, prefix):
+    """Its borg goes on alone; the next agent ends it and reports the job."""
+    bbs.poll_interval = 1
+    agent = AgentProcess(OLDEST, zipapp, installation.config_path)
+    agent("start")
+    try:
+        bbs.tasks = [slow_backup(repository, data)]
+        in_full_swing(bbs)
+        borg = json.loads((prefix / "var/lib/bbs-agent/child.json").read_text())["pid"]
+        os.kill(int((prefix / "run/bbs-agent.pid").read_text()), signal.SIGKILL)
+        wait_until(lambda: "not running" in agent("status").stdout)
+        os.kill(borg, 0)
+        assert bbs.bodies("status") == []
+
+        assert agent("start").returncode == 0
+        report = bbs.wait_for_status(1)
+        assert report["result"] == "failed" and "the agent ended while this job was running" in report["error_log"]
+        with pytest.raises(ProcessLookupError):
+            os.kill(borg, 0)
+        all_is_well(bbs, repository, data)
+    finally:
+        agent("stop")
+    assert not (prefix / "var/lib/bbs-agent/child.json").exists()
+
+
+def test_sshd_is_killed(installation, bbs, repository, data, sshd):
+    bbs.tasks = [slow_backup(repository, data)]
+    installation.start()
+    in_full_swing(bbs)
+    sshd.kill()
+    try:
+        report = bbs.wait_for_status(1)
+        assert report["result"] == "failed", report
+        assert report["error_log"].startswith("The connection to the repository was lost.\n")
+    finally:
+        sshd.start()
+    all_is_well(bbs, repository, data)
+
+
+@pytest.mark.parametrize("endpoint", ["ssh-key", "tasks", "progress", "status"])
+def test_a_reply_is_lost(installation, bbs, data, endpoint):
+    """The server has acted on the request, the agent cannot know: it asks again, and runs nothing twice."""
+    bbs.lost_replies = {endpoint}
+    bbs.tasks = [{"task": "list_dir", "job_id": 1, "path": str(data)}]
+    installation.start()
+    bbs.wait(lambda: not bbs.lost_replies and bbs.bodies("status"))
+    count = len(bbs.bodies("tasks"))
+    bbs.wait(lambda: len(bbs.bodies("tasks")) > count + 1)
+    assert {report["result"] for report in bbs.bodies("status")} == {"completed"}
+    assert len(bbs.bodies("status")) == (2 if endpoint == "status" else 1)
+    starts = [body for body in bbs.bodies("progress") if body.get("status_message") == "Starting task..."]
+    assert len(starts) == 1
+
+
+def test_a_number_that_another_process_has_got_is_left_alone(tmp_path):
+    path = tmp_path / "child.json"
+    other = subprocess.Popen(["sleep", "300"], start_new_session=True)
+    try:
+        orphans = Orphans(str(path))
+        orphans.note(other.pid)
+        note = json.loads(path.read_text())
+        path.write_text(json.dumps(dict(note, started="1")))
+        orphans.end(5)
+        assert other.poll() is None and not path.exists()
+        path.write_text(json.dumps(note))
+        orphans.end(5)
+        assert other.wait(10) == -signal.SIGTERM
+    finally:
+        other.kill()
+        other.wait()
