@@ -12,6 +12,7 @@ from agent_lab import hook
 
 from ..database_servers import PASSWORD, config_for
 
+
 def plugin_test(bbs, installation, slug, config):
     bbs.tasks = [{"task": "plugin_test", "job_id": 8, "plugin": {"slug": slug, "config": config}}]
     installation.start()
