@@ -42,6 +42,11 @@ packages: # the distribution's packages that tests run for real
 .PHONY: test
 test: lint packages ## check and test everything; installs what it needs
 	@$(VENV)/bin/python -m pytest $(PYTEST)
+	@tests/other-ansible.sh $(VENV)/bin .cache/other-ansible
+
+.PHONY: bench
+bench: $(STAMP) ## measure what is promised about speed; BENCH='--help' tells more
+	@$(VENV)/bin/python tests/bench $(BENCH)
 	@$(VENV)/bin/python -m pytest $(PYTEST) --database postgresql $(ON_POSTGRESQL)
 
 .PHONY: lint

@@ -131,7 +131,8 @@ class Jobs:
         return self.job(completed[0]["id"]) if self.now() - ended <= timedelta(seconds=seconds) else None
 
     def cancel(self) -> tuple[bool, Object | None]:
-        job = self.chosen() or self.active()
+        # Cancelling a backup makes the server queue a job that breaks borg's lock: that one has to run.
+        job = self.chosen() or self.active(BACKUP)
         if job is None or job["status"] not in ACTIVE:
             return False, job
         if not self.task.check_mode:

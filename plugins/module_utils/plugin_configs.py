@@ -151,8 +151,8 @@ class PluginConfigs(Converger):
         listed = self.api.get_list(self.collection, self.resource.items, {"name": name, "plugin": self.plugin})
         for item in listed:
             if item["slug"] == self.plugin and item["name"] == name.strip():
-                # An empty config is a list on the wire (admin-api.md §5.6).
-                return {**item, "config": dict(item["config"] or {})}
+                # An empty config is a list on the wire, and upstream stores other things, too (admin-api.md §5.6).
+                return {**item, "config": item["config"] if isinstance(item["config"], dict) else {}}
         return None
 
     def desired(self, current: Object | None) -> dict[str, Any]:

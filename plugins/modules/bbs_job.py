@@ -31,13 +31,14 @@ options:
     type: str
   job:
     description:
-      - A job, by id, to cancel or to retry. By default the plan's active, respectively latest, job.
+      - A job, by id, to cancel or to retry. By default the plan's active, respectively latest, backup.
     type: int
   state:
     description:
       - V(triggered) runs the plan now. It is a change, unless a backup of the plan is under way, or recent
         enough, see O(maximum_age).
-      - V(cancelled) ends the job. It is no change when none is under way.
+      - V(cancelled) ends the job. It is no change when none is under way. What the server does to clean up
+        after it goes on.
       - V(retried) runs a failed job again. It is no change when the job has not failed.
     type: str
     choices: [triggered, cancelled, retried]

@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from ansible_collections.borgfleet.bbs.plugins.module_utils.info import READERS
+
+from .declared import HOST, PLAN_CASE
 from .harness import Harness
 from .upstream import Upstream
 
@@ -67,3 +71,54 @@ def test_server_wide_needs_no_clients(hosts: Harness, upstream: Upstream) -> Non
 
 def test_limit(hosts: Harness) -> None:
     assert "limit must be from 1 to 200" in hosts.fails("bbs_info", limit=0)
+
+
+@pytest.fixture
+def everything(land: Harness, world: Any) -> Iterator[Harness]:
+    """A plan with a job, beside what the shared server has."""
+    land.ok("bbs_plan", client=HOST, name="daily", **PLAN_CASE.create)
+    land.ok("bbs_job", client=HOST, plan="daily", wait=False)
+    yield land
+    land.ok("bbs_job", client=HOST, plan="daily", state="cancelled")
+    land.ok("bbs_plan", client=HOST, name="daily", state="absent")
+
+
+def names(found: list[dict[str, Any]]) -> list[str]:
+    return [item["name"] for item in found]
+
+
+def test_all_kinds(everything: Harness, world: Any) -> None:
+    """Everything that the bundled server has, in check mode as outside it, and nothing is written."""
+    gather = list(READERS)
+    writes = len(world.writes())
+    found = everything.ok("bbs_info", gather=gather)
+    assert everything.ok("bbs_info", check=True, gather=gather)["plans"] == found["plans"]
+    assert len(world.writes()) == writes and not found["changed"]
+    assert set(gather) <= set(found)
+    assert names(found["clients"]) == [HOST] and names(found["plans"]) == ["daily"]
+    assert names(found["repositories"]) == ["main", "second"] and found["archives"] == []
+    assert sorted(names(found["plugin_configs"])) == ["db", "hooks"]
+    assert [job["plan_name"] for job in found["queue"]] == ["daily"]
+    assert {"mysql_dump", "shell_hook"} <= {plugin["slug"] for plugin in found["plugins"]}
+    assert names(found["storage"]["local"]) == ["Default", "Second disk"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "filters", "expected"),
+    [
+        ("repositories", {"repository": "Second"}, ["second"]),
+        ("repositories", {"client": "nobody"}, []),
+        ("plans", {"plan": "daily"}, ["daily"]),
+        ("plans", {"plan": "other"}, []),
+        ("plugin_configs", {"plugin": "mysql_dump"}, ["db"]),
+        ("archives", {"repository": "main"}, []),
+    ],
+)
+def test_filters(everything: Harness, kind: str, filters: dict[str, Any], expected: list[str]) -> None:
+    assert names(everything.ok("bbs_info", gather=[kind], **filters)[kind]) == expected
+
+
+@pytest.mark.parametrize(("status", "count"), [(["queued", "sent"], 1), (["failed"], 0)])
+def test_jobs_by_status(everything: Harness, status: list[str], count: int) -> None:
+    found = everything.ok("bbs_info", gather=["jobs"], client=HOST, plan="daily", status=status)["jobs"]
+    assert len([job for job in found if job["status"] in status]) == len(found) >= count

@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
+
+from ansible_collections.borgfleet.bbs.plugins.module_utils.jobs import utc_now
 
 from .harness import Harness
 from .upstream import NEW, OLD, Answer, Upstream
@@ -118,6 +121,39 @@ def test_cancel(planned: Harness, upstream: Upstream) -> None:
     for expected in (True, False):
         assert planned.ok("bbs_job", **PLAN, state="cancelled")["changed"] is expected
     assert upstream.jobs[0]["status"] == "cancelled"
+
+
+@new_only
+def test_what_cleans_up_after_a_cancelled_backup_goes_on(planned: Harness, upstream: Upstream) -> None:
+    upstream.add_job(1, upstream.plans[0])["task_type"] = "break_lock"
+    assert not planned.ok("bbs_job", **PLAN, state="cancelled")["changed"]
+    assert upstream.jobs[0]["status"] == "queued"
+
+
+def test_a_prune_in_the_way_is_waited_for(planned: Harness, upstream: Upstream) -> None:
+    """Upstream refuses to trigger while the plan's prune is pending; the backup comes after it."""
+    prune = upstream.add_job(1, upstream.plans[0], "running")
+    prune["task_type"] = "prune"
+    unfold(planned, upstream, {}, {"status": "completed"}, {}, {"status": "completed"})
+    result = planned.ok("bbs_job", **PLAN)
+    assert result["changed"] and result["job"]["task_type"] == "backup"
+    assert [job["task_type"] for job in upstream.jobs] == ["prune", "backup"]
+
+
+def test_a_prune_in_the_way_of_who_does_not_wait(planned: Harness, upstream: Upstream) -> None:
+    upstream.add_job(1, upstream.plans[0], "running")["task_type"] = "prune"
+    assert "already queued or running" in planned.fails("bbs_job", **PLAN, wait=False)
+
+
+@pytest.mark.parametrize(("age", "changed"), [(3600, False), (0, True), (None, True)])
+def test_a_recent_backup_is_enough(planned: Harness, upstream: Upstream, age: int | None, changed: bool) -> None:
+    job = upstream.add_job(1, upstream.plans[0], "completed")
+    job["completed_at"] = (utc_now() - timedelta(minutes=30)).strftime("%Y-%m-%d %H:%M:%S")
+    options = {"maximum_age": age} if age is not None else {}
+    assert planned.ok("bbs_job", check=True, **PLAN, **options)["changed"] is changed
+    result = planned.ok("bbs_job", **PLAN, **options, wait=False)
+    assert result["changed"] is changed and (result["id"] == job["id"]) is not changed
+    assert "must not be negative" in planned.fails("bbs_job", **PLAN, maximum_age=-1)
 
 
 @new_only

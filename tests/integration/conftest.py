@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,18 +16,15 @@ from pathlib import Path
 
 import pytest
 
+from .live_server import LiveServer, free_port
+
+__all__ = ["LiveServer", "free_port"]
+
 ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 400
 
 # What belongs to this test run and must not reach a user's run.
 _OWN_VARIABLES = re.compile("ANSIBLE_|BBS_|PYTEST|VIRTUAL_ENV|MAKE|MFLAGS")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass(frozen=True)
@@ -123,50 +119,9 @@ def first_run(checkout: Checkout) -> Run:
     return checkout.make("quickstart")
 
 
-@dataclass(frozen=True)
-class LiveServer:
-    """The bundled server as its own processes: web, worker and a private sshd."""
-
-    directory: Path
-    port: int
-    ssh_port: int
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def config(self) -> Path:
-        return self.directory / "bbs-server.toml"
-
-    def command(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run one of the server's programs."""
-        return subprocess.run(
-            [str(Path(sys.executable).parent / program), *arguments],
-            env=os.environ | {"BBS_SERVER_CONFIG": str(self.config)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    def mint(self, name: str) -> str:
-        minted = self.command("bbs-token", "create", "--name", name)
-        assert minted.returncode == 0, minted.stderr
-        return minted.stdout.strip()
-
-
 @pytest.fixture(scope="session")
 def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     server = LiveServer(tmp_path_factory.mktemp("live"), free_port(), free_port())
-    server.config.write_text(
-        f"listen_port = {server.port}\nssh_port = {server.ssh_port}\nprivate_sshd = true\n"
-        "agent_poll_interval = 1\nworker_interval = 1\nweb_processes = 1\n"
-    )
-    for step in ("init", "start"):
-        done = server.command("bbs-server", step)
-        assert done.returncode == 0, done.stderr
+    server.begin(web_processes=1)
     yield server
-    stopped = server.command("bbs-server", "stop")
-    assert stopped.stdout == "stopped\n", stopped.stderr
+    server.end()

@@ -1,0 +1,75 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Measures what the project promises about speed: ``python tests/bench [row …]``.
+
+A row is a file in ``rows/`` with a ``ROW`` and a function ``measure(lab)``. ``--help`` tells the rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+from lab import Lab
+from report import Measured, table
+
+HERE = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """The rows that there are."""
+    return sorted(path.stem for path in (HERE / "rows").glob("*.py"))
+
+
+def measured(name: str) -> Measured:
+    """Run one row in a laboratory of its own."""
+    spec = importlib.util.spec_from_file_location(name, HERE / "rows" / f"{name}.py")
+    assert spec and spec.loader
+    row = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(row)
+    with tempfile.TemporaryDirectory(prefix="bbs-bench-") as folder, Lab(Path(folder)) as lab:
+        return Measured(name, row.ROW, *row.measure(lab))
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="tests/bench",
+        description="Measure the rows named, or all of them, and print one table.",
+        epilog="The exit code is 1 when a row misses its goal. Numbers depend on the machine and on what else it does.",
+    )
+    parser.add_argument("rows", nargs="*", metavar="row", help=f"one of: {', '.join(names())}")
+    parser.add_argument("--list", action="store_true", help="print the rows, measure nothing")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the results there, with the machine")
+    options = parser.parse_args()
+    unknown = sorted(set(options.rows) - set(names()))
+    if unknown:
+        parser.error(f"there is no row {', '.join(unknown)}; there are {', '.join(names())}")
+    return options
+
+
+def main() -> int:
+    options = parsed()
+    if options.list:
+        print("\n".join(names()))
+        return 0
+    found = []
+    for name in options.rows or names():
+        print(f"measuring {name} …", file=sys.stderr, flush=True)
+        found.append(measured(name))
+    print(table(found))
+    if options.json:
+        machine = {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
+        content = {"machine": machine, "rows": [one.as_json() for one in found]}
+        options.json.write_text(json.dumps(content, indent=2) + "\n")
+    return 0 if all(one.met for one in found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a row is, what it has measured, and how that is shown."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_MEETS = {">=": operator.ge, "<=": operator.le}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is measured.
+
+    :param title: as the table shows it
+    :param unit: of the value, such as ``times faster`` or ``requests/s``
+    :param goal: a sign and a number, such as ``(">=", 8)``; None where there is none
+    """
+
+    title: str
+    unit: str
+    goal: tuple[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a row has found.
+
+    :param details: further numbers, with their units in their names
+    """
+
+    name: str
+    row: Row
+    value: float
+    details: Mapping[str, float]
+
+    @property
+    def met(self) -> bool:
+        """Whether the goal is reached."""
+        if self.row.goal is None:
+            return True
+        sign, number = self.row.goal
+        return bool(_MEETS[sign](self.value, number))
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "title": self.row.title,
+            "value": self.value,
+            "unit": self.row.unit,
+            "goal": self.row.goal and " ".join(map(str, self.row.goal)),
+            "met": self.met,
+            "details": dict(self.details),
+        }
+
+
+def table(found: Sequence[Measured]) -> str:
+    """One line for each row: what, how much, what was wanted, and the numbers behind it."""
+    lines = [("what", "measured", "goal", "details"), *map(_line, found)]
+    widths = [max(len(line[column]) for line in lines) for column in range(3)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[3]]).rstrip()
+        for line in lines
+    )
+
+
+def _line(one: Measured) -> tuple[str, str, str, str]:
+    sign, number = one.row.goal or ("", None)
+    goal = "" if number is None else f"{sign} {number:g}{'' if one.met else '  MISSED'}"
+    details = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in one.details.items())
+    return one.row.title, f"{one.value:.1f} {one.row.unit}", goal, details
