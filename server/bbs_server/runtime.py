@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ REHEARSAL = "bbs_rehearsal"
 
 @dataclass(frozen=True)
 class Runtime:
-    """The server's surroundings; tests replace the clock and the source of randomness."""
+    """The server's surroundings; tests replace the clock, waiting and the source of randomness."""
 
     settings: Settings
     database: db.Database
@@ -33,6 +34,7 @@ class Runtime:
     borg: Borg
     clock: Clock = system_clock
     token_bytes: Callable[[int], bytes] = secrets.token_bytes
+    wait: Callable[[threading.Event, float], object] = threading.Event.wait
     rehearsing: bool = False
 
     @classmethod

@@ -79,11 +79,29 @@ class Settings:
     max_queue: int = 4
     """Backups and restores that may run at the same time, over all clients."""
 
+    max_queue_per_location: int = 0
+    """The same for each storage location, and as many of the server's own jobs besides; 0: no limit."""
+
+    server_jobs: int = 2
+    """The server's own jobs (prune, check, compact, …) that one worker does at the same time."""
+
     splay_minutes: int = 0
     """Minutes over which runs of the same time are spread, for plans that say nothing else; 0 starts all at once."""
 
     worker_interval: int = 5
     """Seconds between two rounds of the worker."""
+
+    lease_seconds: int = 60
+    """Seconds without a sign of life after which a worker's work is given to another."""
+
+    retry_delay_seconds: int = 300
+    """Seconds before a job that fell silent is tried again; doubled each time, up to an hour."""
+
+    job_retention_days: int = 30
+    """Days that ended jobs are kept, with their logs; 0 keeps them for ever."""
+
+    log_retention_days: int = 365
+    """Days that entries of the audit log are kept; 0 keeps them for ever."""
 
     web_processes: int = 2
     """Processes that answer HTTP."""
@@ -184,16 +202,22 @@ _TYPES: dict[str, tuple[type, str]] = {
     "Path": (str, "text"),
     "str": (str, "text"),
     "bool": (bool, "true or false"),
-    "int": (int, "a whole number, 0 or more"),
+    "int": (int, "a whole number"),
     "tuple[str, ...]": (list, "a list of texts"),
 }
 
 
+_LEAST = {"lease_seconds": 5, "worker_interval": 1, "server_jobs": 1}
+"""Numbers below which a server would not work."""
+
+
 def _check_type(name: str, declared: str, value: Any) -> None:
     expected, description = _TYPES[declared]
+    least = _LEAST.get(name, 0)
     right = isinstance(value, expected | Path if declared == "Path" else expected)
     if expected is int:
-        right = right and not isinstance(value, bool) and value >= 0
+        right = right and not isinstance(value, bool) and value >= least
+        description = f"a whole number, {least} or more"
     if expected is list:
         right = right and all(isinstance(item, str) for item in value)
     if not right:

@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from bbs_server.pid_file import AlreadyRunning, PidFile
-from bbs_server.scheduling import maintenance, queue, states, worker
+from bbs_server.scheduling import maintenance, states
 
 from .conftest import Server
 
@@ -227,7 +225,7 @@ def test_a_client_that_vanished_loses_its_job(server: Server, client: dict[str, 
 
     server.clock.forward(minutes=2)
     server.work()
-    assert job_of(server, job)["status"] == "failed"
+    assert job_of(server, job)["status"] == "queued"
     assert "has not been heard of" in job_of(server, job)["error_log"]
 
 
@@ -239,6 +237,7 @@ def test_silent_jobs_are_asked_about_and_given_up(server: Server, client: dict[s
 
     assert server.agent("GET", "/tasks", client["api_key"]).json["check_jobs"] == [job]
     assert report(server, client, "status", job_id=job, result="abandoned") == {"status": "ok"}
+    assert job_of(server, job)["status"] == "queued"
     assert "does not know this job" in job_of(server, job)["error_log"]
 
 
@@ -271,7 +270,7 @@ def test_every_state_leads_only_where_the_table_says(
         for before in states.ALL:
             for after in states.ALL:
                 job = Job.create(client=client["id"], task_type="backup", status=before, queued_at=server.clock())
-                assert queue.enter(server.run, job, after) == (after in states.TRANSITIONS[before]), (before, after)
+                assert states.enter(server.run, job, after) == (after in states.TRANSITIONS[before]), (before, after)
 
 
 def test_an_unknown_server_task_fails_instead_of_staying(
@@ -300,26 +299,3 @@ def make_archive(server: Server, client: dict[str, Any], name: str) -> None:
     """What borg leaves behind when an agent has backed up."""
     source = server.run.settings.directory / "bbs.sqlite"
     server.run.borg.run(["create", f"{folder(server, client)}::{name}", str(source)], None)
-
-
-def test_a_new_worker_frees_what_a_killed_one_left(
-    server: Server, client: dict[str, Any], repository: dict[str, Any]
-) -> None:
-    job = server.post(f"/clients/{client['id']}/repositories/{repository['id']}/check")["job_id"]
-    with server.run.database.connection_context():
-        assert queue.claim_server_job(server.run) is not None
-
-    stopped = threading.Event()
-    stopped.set()
-    worker.work(server.run, stopped)
-
-    assert job_of(server, job)["status"] == "failed"
-    assert "stopped in the middle" in job_of(server, job)["error_log"]
-
-
-def test_a_second_worker_is_refused(server: Server) -> None:
-    with (
-        PidFile(server.run.settings.run_directory / "worker.pid", "The worker").holding(),
-        pytest.raises(AlreadyRunning, match=r"The worker of .* runs already\."),
-    ):
-        worker.work(server.run, threading.Event())

@@ -37,6 +37,7 @@ def test_an_empty_file_is_enough(tmp_path: Path) -> None:
         ("listen_prot = 1", "Unknown setting 'listen_prot'"),
         ('listen_port = "8080"', "'listen_port' must be a whole number"),
         ("listen_port = -1", "'listen_port' must be a whole number"),
+        ("lease_seconds = 1", "'lease_seconds' must be a whole number, 5 or more"),
         ("listen_port = true", "'listen_port' must be a whole number"),
         ("private_sshd = 1", "'private_sshd' must be true or false"),
         ("ssh_host_key_files = [1]", "'ssh_host_key_files' must be a list of texts"),

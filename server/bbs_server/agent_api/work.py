@@ -56,6 +56,7 @@ class Registration(Facts):
 
 class _Counters(Schema):
     job_id = Whole(required=True, least=1, most=LARGEST_ID)
+    attempt = Whole(allow_none=True, metadata={"description": "As the task said; an earlier attempt changes nothing."})
     files_total = Whole(most=LARGEST_SIZE, allow_none=True)
     files_processed = Whole(most=LARGEST_SIZE, allow_none=True)
     bytes_total = Whole(most=LARGEST_SIZE, allow_none=True)

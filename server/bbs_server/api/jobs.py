@@ -58,6 +58,9 @@ class JobShown(JobSummary):
     task_result = fields.String(allow_none=True)
     had_warnings = fields.Integer()
     retry_count = fields.Integer()
+    attempt = fields.Integer(
+        metadata={"description": "How often it was handed out; 0 while it waits for the first time."}
+    )
     not_before = fields.String(allow_none=True)
     parent_job_id = fields.Integer(allow_none=True)
     restore_archive_id = fields.Integer(allow_none=True)

@@ -37,41 +37,36 @@ _KEEP = {
 }
 
 
-def do_all(run: Runtime) -> int:
-    """Do every job that waits for the server; returns how many were done."""
-    done = 0
-    while (job := queue.claim_server_job(run)) is not None:
+def do_next(run: Runtime, holder: str) -> bool:
+    """Do the next job that waits for the server; returns whether there was one.
+
+    :param holder: the worker that does it.
+    """
+    job = queue.claim_server_job(run, holder)
+    if job is not None:
         _do(run, job)
-        done += 1
-    return done
+    return job is not None
 
 
 def _do(run: Runtime, job: Job) -> None:
     action = _ACTIONS.get(job.task_type)
     if action is None or job.repository is None:
-        queue.fail(run, job, "The repository was deleted, or this server does not know the task.")
+        states.fail(run, job, "The repository was deleted, or this server does not know the task.")
         return
     try:
         output = action(run, job, job.repository)
     except (BorgError, SshError, S3Error) as error:
-        queue.fail(run, job, str(error))
+        states.fail(run, job, str(error))
         return
     except Exception:
         # A job that stayed "running" would block its repository for good.
         logger.exception("Job %s (%s) met an unexpected error", job.id, job.task_type)
-        queue.fail(run, job, "The server failed to do this; its log tells more.")
+        states.fail(run, job, "The server failed to do this; its log tells more.")
         return
-    now = run.clock()
     Repository.update(size_is_stale=True).where(Repository.id == job.repository_id).execute()
     if output:
         jobs.log(run, job, "info", output[-LOG_LENGTH:])
-    queue.enter(
-        run,
-        job,
-        states.COMPLETED,
-        completed_at=now,
-        duration_seconds=int((now - job.started_at).total_seconds()),
-    )
+    states.end(run, job, states.COMPLETED)
     if job.task_type in _CHANGING:
         s3_links.queue_copy(run, job)
 

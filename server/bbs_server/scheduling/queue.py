@@ -1,18 +1,23 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The queue: due plans become jobs, jobs are let through in order (agent-protocol.md §9)."""
+"""The queue: due plans become jobs, jobs are let through in order (agent-protocol.md §9).
+
+Three classes of work pass each other by, first in first out within each: what agents do, what the
+server does itself, and updates of agents.
+"""
 
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timedelta
+from collections import Counter
+from typing import Any
 
 import peewee
 
-from bbs_server.models import Client, Job, Plan
+from bbs_server.models import Client, Job, Plan, Repository
 from bbs_server.runtime import Runtime
-from bbs_server.scheduling import states
+from bbs_server.scheduling import leases, recognition, states
 from bbs_server.services import clients, jobs, maintenance_mode, plan_times, tasks
 
 logger = logging.getLogger(__name__)
@@ -20,8 +25,8 @@ logger = logging.getLogger(__name__)
 UPDATE_TASKS = frozenset({"update_agent", "update_borg"})
 """Work that needs no slot."""
 
-LONGEST_RUN = timedelta(days=1)
-"""Time after which agents end a borg themselves (agent-protocol.md §9.1)."""
+Location = tuple[int | None, int | None]
+"""Where a repository lies: the id of a storage location, or of a remote SSH configuration."""
 
 
 def queue_due_plans(run: Runtime) -> int:
@@ -44,160 +49,172 @@ def _queue_due_plan(run: Runtime, plan: Plan) -> bool:
         with run.writing():
             following = plan_times.upcoming(run, plan, now)
             due, start = (following.due, following.start) if following else (None, None)
+            skipped = _is_in_the_way(plan)
+            armed = {"next_due": due, "next_run": start, **({} if skipped else {"last_run": now})}
             same = (Plan.id == plan.id) & (Plan.next_run == plan.next_run)
-            claimed = Plan.update(next_due=due, next_run=start).where(same).execute()
-            if not claimed or _has_active_backup(plan) or _was_queued(plan):
+            claimed = Plan.update(**armed).where(same).execute()
+            if not claimed or skipped:
                 return False
-            Plan.update(last_run=now).where(Plan.id == plan.id).execute()
-            Job.create(
+            Job.insert(
                 client=plan.client_id,
-                plan=plan,
+                plan=plan.id,
                 repository=plan.repository_id,
                 task_type="backup",
                 status=states.QUEUED,
                 due_at=plan.next_due,
                 queued_at=now,
-            )
+            ).execute()
     except Exception:
         logger.exception("The plan %s (id %s) could not be queued; the next round tries again.", plan.name, plan.id)
         return False
     return True
 
 
-def promote(run: Runtime) -> None:
+def promote(run: Runtime, polling: Client | None = None) -> None:
     """Let queued agent jobs through, first in first out, as far as slots are free.
 
     A job waits while its client is not online or its repository is in use. In maintenance mode
     only updates pass (agent-protocol.md §9).
+
+    :param polling: the client that asks for work just now. Only such a client gets a job that it was
+        given before: it asks, so it is not at work on the earlier attempt.
     """
     # Slots are counted under the write lock: polls come at the same time.
     with run.writing():
-        for job in _ready(run):
+        for job in (*_ready_updates(run, polling), *_ready_others(run, polling)):
             name = tasks.archive_name(run, job.plan) if job.task_type == "backup" and job.plan else None
-            enter(run, job, states.SENT, archive_name=name)
+            states.enter(
+                run,
+                job,
+                states.SENT,
+                only_if=_repository_is_free(),
+                attempt=Job.attempt + 1,
+                archive_name=name,
+                started_at=None,
+                error_log=None,
+            )
 
 
-def _ready(run: Runtime) -> list[Job]:
-    """The agent jobs that may start: updates always, others as far as slots are free."""
-    agent_jobs = Job.task_type.not_in(jobs.SERVER_TASKS)
-    occupied = Job.select().where(Job.status.in_(states.OCCUPYING) & agent_jobs & Job.task_type.not_in(UPDATE_TASKS))
-    free = 0 if maintenance_mode.enabled() else max(0, run.settings.max_queue - occupied.count())
-    waiting = (
-        Job.select(Job, Plan)
+def claim_server_job(run: Runtime, holder: str) -> Job | None:
+    """Take the oldest job that the server itself must do, whose repository is free, for a worker.
+
+    :param holder: the worker; the job is its own as long as it renews its lease.
+    """
+    now = run.clock()
+    at_work = Job.task_type.in_(jobs.SERVER_TASKS)
+    with run.writing():
+        ready = (
+            Job.select(Job.id)
+            .join(Repository, peewee.JOIN.LEFT_OUTER, on=Job.repository)
+            .where((Job.status == states.QUEUED) & at_work & _may_start(run) & _location_is_free(run, at_work))
+            .order_by(Job.queued_at, Job.id)
+        )
+        return states.enter_first(
+            run,
+            ready,
+            states.RUNNING,
+            attempt=Job.attempt + 1,
+            started_at=now,
+            last_progress_at=now,
+            error_log=None,
+            **leases.for_job(run, holder),
+        )
+
+
+def _ready_updates(run: Runtime, polling: Client | None) -> list[Job]:
+    return list(_waiting(run, polling).where(Job.task_type.in_(UPDATE_TASKS)))
+
+
+def _ready_others(run: Runtime, polling: Client | None) -> list[Job]:
+    """The agent jobs that may start, as far as slots are free on the server and in each storage location."""
+    free = 0 if maintenance_mode.enabled() else run.settings.max_queue - _occupied(run)
+    if free <= 0:
+        return []
+    at_work = _is_agent_work()
+    waiting = _waiting(run, polling).where(at_work & _location_is_free(run, at_work)).limit(free)
+    taken, chosen = _by_location(at_work), []
+    for job in waiting:
+        place = _location(job.repository)
+        if place is None or not _is_full(run, taken[place]):
+            chosen.append(job)
+            taken[place] += 1
+    return chosen
+
+
+def _waiting(run: Runtime, polling: Client | None) -> peewee.ModelSelect[Job]:
+    """Agent jobs that could start now if there were slots, oldest first."""
+    first_attempt = Job.attempt == 0
+    return (
+        Job.select(Job, Plan, Repository)
         .join(Client)
         .switch(Job)
         .join(Plan, peewee.JOIN.LEFT_OUTER, on=Job.plan)
+        .switch(Job)
+        .join(Repository, peewee.JOIN.LEFT_OUTER, on=Job.repository)
         .where(
             (Job.status == states.QUEUED)
-            & agent_jobs
-            & (Client.last_heartbeat >= clients.online_since(run))
-            & (Job.not_before.is_null() | (Job.not_before <= run.clock()))
-            & _repository_is_free()
-        )
-        .order_by(Job.queued_at, Job.id)
-    )
-    updates = waiting.where(Job.task_type.in_(UPDATE_TASKS))
-    others = waiting.where(Job.task_type.not_in(UPDATE_TASKS)).limit(free)
-    return [*updates, *(others if free else ())]
-
-
-def claim_server_job(run: Runtime) -> Job | None:
-    """Take the oldest job that the server itself must do, if its repository is free."""
-    now = run.clock()
-    ready = (
-        Job.select()
-        .where((Job.status == states.QUEUED) & Job.task_type.in_(jobs.SERVER_TASKS) & _repository_is_free())
-        .order_by(Job.queued_at, Job.id)
-    )
-    for job in ready:
-        if enter(run, job, states.RUNNING, started_at=now, last_progress_at=now):
-            claimed: Job = Job.get_by_id(job.id)
-            return claimed
-    return None
-
-
-def enter(run: Runtime, job: Job, target: str, **changes: object) -> bool:
-    """Move a job to another state, if that is allowed and its repository is free for it.
-
-    :return: whether it moved: two workers, or a worker and a poll, may try at the same time.
-    """
-    allowed = (Job.id == job.id) & Job.status.in_(states.sources(target))
-    if target in states.OCCUPYING and job.status == states.QUEUED:
-        allowed &= _repository_is_free()
-    with run.writing():
-        moved = Job.update(status=target, **changes).where(allowed).execute()
-    return bool(moved)
-
-
-def fail(run: Runtime, job: Job, reason: str) -> bool:
-    """End a job as failed, with a reason a person understands."""
-    logger.warning("Job %s (%s) failed: %s", job.id, job.task_type, reason)
-    now = run.clock()
-    started = job.started_at or now
-    return enter(
-        run,
-        job,
-        states.FAILED,
-        error_log=reason,
-        completed_at=now,
-        duration_seconds=int((now - started).total_seconds()),
-    )
-
-
-def fail_interrupted_jobs(run: Runtime) -> int:
-    """Fail the server's own jobs that a worker left in the middle, so that their repositories are free again.
-
-    Only for the start of the one worker: nobody else carries these jobs out. Returns how many.
-    """
-    interrupted = Job.select().where((Job.status == states.RUNNING) & Job.task_type.in_(jobs.SERVER_TASKS))
-    return sum(fail(run, job, "The server was stopped in the middle of this job: retry it.") for job in interrupted)
-
-
-def fail_lost_jobs(run: Runtime, silence: timedelta, since: datetime | None = None) -> int:
-    """Fail agent jobs whose client is gone and that have been silent for too long; returns how many.
-
-    :param since: when the server began to listen; before that nobody could be heard.
-    """
-    if since is not None and run.clock() - since < silence:
-        return 0
-    oldest = run.clock() - silence
-    lost = (
-        Job.select(Job, Client)
-        .join(Client)
-        .where(
-            Job.status.in_(states.OCCUPYING)
             & Job.task_type.not_in(jobs.SERVER_TASKS)
-            & (Client.last_heartbeat < oldest)
-            & (Job.last_progress_at.is_null() | (Job.last_progress_at < oldest))
+            & (Client.last_heartbeat >= clients.online_since(run))
+            & _may_start(run)
+            & ~recognition.awaits_search()
+            & (first_attempt if polling is None else (first_attempt | (Job.client == polling)))
         )
-    )
-    minutes = int(silence.total_seconds() // 60)
-    return sum(
-        fail(run, job, f"The client {job.client.name} has not been heard of for {minutes} minutes.") for job in lost
+        .order_by(Job.queued_at, Job.id)
     )
 
 
-def end_cancelled_jobs(run: Runtime, silence: timedelta, since: datetime | None = None) -> None:
-    """Free what cancelled jobs hold whose agent will not report any more: its client is gone, or a day has passed.
+def _occupied(run: Runtime) -> int:
+    """Slots in use. A client that is offline keeps none: whether its job goes on is not known."""
+    online = Client.last_heartbeat >= clients.online_since(run)
+    return Job.select().join(Client).where(Job.status.in_(states.OCCUPYING) & _is_agent_work() & online).count()
 
-    :param since: when the server began to listen.
+
+def _is_agent_work() -> Any:
+    return Job.task_type.not_in(jobs.SERVER_TASKS | UPDATE_TASKS)
+
+
+def _may_start(run: Runtime) -> Any:
+    return _repository_is_free() & (Job.not_before.is_null() | (Job.not_before <= run.clock()))
+
+
+def _by_location(at_work: Any) -> Counter[Location | None]:
+    """How many jobs of a class are at work in each place."""
+    places = (Repository.storage_location, Repository.remote_ssh_config)
+    rows: Any = (
+        Job.select(*places, peewee.fn.COUNT(Job.id))
+        .join(Repository)
+        .where(Job.status.in_(states.OCCUPYING) & at_work)
+        .group_by(*places)
+        .tuples()
+    )
+    return Counter({(location, remote): count for location, remote, count in rows})
+
+
+def _location_is_free(run: Runtime, at_work: Any) -> Any:
+    """The condition for jobs whose repository lies where there is room for one more of their class."""
+    full = [place for place, count in _by_location(at_work).items() if _is_full(run, count)]
+    locations = [location for place in full if place and (location := place[0]) is not None]
+    remotes = [remote for place in full if place and (remote := place[1]) is not None]
+    here = Repository.storage_location.is_null() | Repository.storage_location.not_in(locations)
+    there = Repository.remote_ssh_config.is_null() | Repository.remote_ssh_config.not_in(remotes)
+    return here & there
+
+
+def _is_full(run: Runtime, count: int) -> bool:
+    return 0 < run.settings.max_queue_per_location <= count
+
+
+def _location(repository: Repository | None) -> Location | None:
+    return (repository.storage_location_id, repository.remote_ssh_config_id) if repository else None
+
+
+def _is_in_the_way(plan: Plan) -> bool:
+    """Whether a backup of a plan is active, or this very time was queued before.
+
+    A clock that was set back brings times again, and so does another splay.
     """
-    now = run.clock()
-    gone = Job.completed_at < now - LONGEST_RUN
-    if since is None or now - since >= silence:
-        gone |= (Client.last_heartbeat < now - silence) & (Job.completed_at < now - silence)
-    for job in Job.select(Job).join(Client).where(jobs.lingering() & gone):
-        jobs.end_cancelled(run, job)
-
-
-def _was_queued(plan: Plan) -> bool:
-    """Whether this very time was queued before: a clock that was set back brings times again."""
-    return bool(Job.select().where((Job.plan == plan) & (Job.due_at == plan.next_due)).exists())
-
-
-def _has_active_backup(plan: Plan) -> bool:
-    active = Job.select().where((Job.plan == plan) & (Job.task_type == "backup") & Job.status.in_(states.ACTIVE))
-    return bool(active.exists())
+    active = (Job.task_type == "backup") & Job.status.in_(states.ACTIVE)
+    return bool(Job.select().where((Job.plan == plan) & (active | (Job.due_at == plan.next_due))).exists())
 
 
 def _repository_is_free() -> peewee.Expression:

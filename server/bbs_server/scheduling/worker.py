@@ -1,7 +1,12 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The worker: one process that queues due plans, lets jobs through and does the server's own work."""
+"""The worker: a process that queues due plans, lets jobs through and does the server's own work.
+
+There may be several, on several machines, with one database: one of them makes the schedule's rounds,
+another maybe keeps house, and all share the server's own jobs. Which one does what is a matter of
+leases (``scheduling.leases``).
+"""
 
 from __future__ import annotations
 
@@ -12,50 +17,73 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from bbs_server.models import Repository
-from bbs_server.pid_file import PidFile
 from bbs_server.runtime import Runtime
-from bbs_server.scheduling import maintenance, queue, upkeep
+from bbs_server.scheduling import attempts, housekeeping, leases, maintenance, queue, recognition, upkeep
 from bbs_server.services import health, repositories, trash
 
 logger = logging.getLogger(__name__)
 
 LOST_AFTER = timedelta(minutes=5)
-"""Silence of a client and its job before the job counts as lost (agent-protocol.md §9.1)."""
+"""Silence of a client and its job before the attempt counts as lost (agent-protocol.md §9.1)."""
 
+RENEWALS = 4
+"""How often a lease is renewed before it would end."""
 
 Step = Callable[[Runtime], object]
+Loop = Callable[[], None]
 
 
 def work(run: Runtime, stop: threading.Event) -> None:
-    """Make rounds until told to stop: scheduling in one thread, the server's own jobs in another.
+    """Make rounds until told to stop: schedule, upkeep, and the server's own jobs, each in threads of its own.
 
     A check or a prune takes as long as it takes; no plan waits for it.
 
-    :raises AlreadyRunning: another worker runs for this server.
-    :raises RuntimeError: one of the two ended by itself; the other was stopped, whoever started the worker restarts it.
+    :raises RuntimeError: a loop ended by itself; the others were stopped, whoever started the worker restarts it.
     """
-    with PidFile(run.settings.run_directory / "worker.pid", "The worker").holding():
-        logger.info("Worker started: a round every %s s.", run.settings.worker_interval)
-        with run.database.connection_context():
-            queue.fail_interrupted_jobs(run)
-        _both(
+    who = leases.holder(run)
+    logger.info("Worker %s started: a round every %s s.", who, run.settings.worker_interval)
+    rounds = partial(_repeat, run, stop, run.settings.worker_interval)
+    ended = threading.Event()
+    renewing = threading.Thread(target=_keep_leases, args=(run, ended, who), name="leases")
+    renewing.start()
+    try:
+        _together(
             stop,
-            partial(_repeat, run, stop, UPKEEP),
-            partial(_repeat, run, stop, (*SCHEDULING, *_giving_up(since=run.clock()))),
+            partial(rounds, (partial(_lead, leases.SCHEDULING, who, (*SCHEDULING, *_giving_up(run.clock()))),)),
+            partial(rounds, (partial(_lead, leases.UPKEEP, who, UPKEEP),)),
+            *(partial(rounds, (partial(_do_jobs, who, stop),)) for _ in range(max(1, run.settings.server_jobs))),
         )
-        logger.info("Worker stopped.")
+    finally:
+        ended.set()
+        renewing.join()
+        with run.database.connection_context():
+            leases.release(run, who)
+    logger.info("Worker %s stopped.", who)
 
 
 def round_once(run: Runtime) -> None:
     """One round of everything, in an order that lets a plan that is due now start now."""
-    _do(run, (*SCHEDULING, *_giving_up(since=None), *UPKEEP))
+    jobs_of_server = partial(_do_jobs, leases.holder(run), threading.Event())
+    _do(run, (*SCHEDULING, *_giving_up(since=None), *UPKEEP, jobs_of_server, *AFTERWARDS))
 
 
-def _both(stop: threading.Event, beside: Callable[[], None], here: Callable[[], None]) -> None:
-    """Run two loops until both end. Half a worker looks healthy from outside: if one breaks, both end."""
+def _lead(name: str, who: str, steps: tuple[Step, ...], run: Runtime) -> None:
+    """Take steps that only one worker takes, if this is the one."""
+    if leases.take(run, name, who):
+        _do(run, steps)
+
+
+def _do_jobs(who: str, stop: threading.Event, run: Runtime) -> None:
+    """Do the server's own jobs as long as there are any."""
+    while not stop.is_set() and maintenance.do_next(run, who):
+        pass
+
+
+def _together(stop: threading.Event, *loops: Loop) -> None:
+    """Run loops until all end. Half a worker looks healthy from outside: if one breaks, all end."""
     broken: list[BaseException] = []
 
-    def guarded(loop: Callable[[], None]) -> None:
+    def guarded(loop: Loop) -> None:
         try:
             loop()
         except BaseException as error:
@@ -64,29 +92,38 @@ def _both(stop: threading.Event, beside: Callable[[], None], here: Callable[[], 
         finally:
             stop.set()
 
-    thread = threading.Thread(target=guarded, args=(beside,), name="upkeep")
-    thread.start()
-    guarded(here)
-    thread.join()
+    threads = [threading.Thread(target=guarded, args=(loop,)) for loop in loops[1:]]
+    for thread in threads:
+        thread.start()
+    guarded(loops[0])
+    for thread in threads:
+        thread.join()
     if broken:
         raise RuntimeError("A loop of the worker broke.") from broken[0]
 
 
+def _keep_leases(run: Runtime, ended: threading.Event, who: str) -> None:
+    """Say that this worker lives, also while it ends and waits for its borg."""
+    renew: Step = partial(leases.renew, who=who)
+    _repeat(run, ended, max(0.2, run.settings.lease_seconds / RENEWALS), (renew,))
+
+
 def _giving_up(since: datetime | None) -> tuple[Step, ...]:
     return (
-        partial(queue.fail_lost_jobs, silence=LOST_AFTER, since=since),
-        partial(queue.end_cancelled_jobs, silence=LOST_AFTER, since=since),
+        attempts.give_up_expired,
+        partial(attempts.give_up_silent, silence=LOST_AFTER, since=since),
+        partial(attempts.end_cancelled_jobs, silence=LOST_AFTER, since=since),
     )
 
 
-def _repeat(run: Runtime, stop: threading.Event, steps: tuple[Step, ...]) -> None:
+def _repeat(run: Runtime, stop: threading.Event, seconds: float, steps: tuple[Step, ...]) -> None:
     while not stop.is_set():
         try:
             with run.database.connection_context():
                 _do(run, steps)
         except Exception:
             logger.exception("The worker could not reach its database; the next round tries again.")
-        stop.wait(run.settings.worker_interval)
+        run.wait(stop, seconds)
 
 
 def _do(run: Runtime, steps: tuple[Step, ...]) -> None:
@@ -107,5 +144,8 @@ def _measure_repositories(run: Runtime) -> None:
 SCHEDULING: tuple[Step, ...] = (health.note_round, queue.queue_due_plans, upkeep.queue_compactions, queue.promote)
 """Quick steps that plans wait for."""
 
-UPKEEP: tuple[Step, ...] = (maintenance.do_all, _measure_repositories, trash.empty)
-"""Steps that may take hours."""
+AFTERWARDS: tuple[Step, ...] = (_measure_repositories,)
+"""What jobs leave to do."""
+
+UPKEEP: tuple[Step, ...] = (recognition.search, *AFTERWARDS, trash.empty, housekeeping.forget)
+"""Steps that may take a while."""

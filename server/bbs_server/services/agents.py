@@ -14,10 +14,10 @@ from typing import Any
 
 from bbs_server.clock import wire
 from bbs_server.errors import NotFound
-from bbs_server.models import Archive, Client, Job, Plan, Repository
+from bbs_server.models import Archive, Client, Job
 from bbs_server.runtime import Runtime
-from bbs_server.scheduling import queue, states
-from bbs_server.services import agent_keys, jobs, s3_links, tasks
+from bbs_server.scheduling import attempts, queue, states
+from bbs_server.services import agent_keys, completion, jobs, tasks
 
 FACTS: dict[str, int] = {
     "hostname": 255,
@@ -99,7 +99,8 @@ def ssh_key(run: Runtime, client: Client) -> dict[str, Any]:
 
 def poll(run: Runtime, client: Client) -> dict[str, Any]:
     """Work for an agent: every job that waits for it is told again until the agent reports on it."""
-    queue.promote(run)
+    if Job.select().where((Job.client == client) & (Job.status == states.QUEUED)).exists():
+        queue.promote(run, polling=client)
     waiting = list(
         Job.select().where((Job.client == client) & (Job.status == states.SENT)).order_by(Job.queued_at, Job.id)
     )
@@ -128,21 +129,12 @@ def progress(run: Runtime, client: Client, report: Mapping[str, Any]) -> dict[st
     if report.get("status_message") is not None:
         changes["status_message"] = report["status_message"][:_STATUS_LENGTH]
     with run.writing():
-        active = (
-            Job.update(
-                status=states.RUNNING,
-                started_at=job.started_at or now,
-                last_progress_at=now,
-                **changes,
-            )
-            .where((Job.id == job.id) & Job.status.in_(states.OCCUPYING))
-            .execute()
-        )
+        job = Job.get_by_id(job.id)
+        superseded = attempts.is_old(job, report)
+        active = not superseded and _runs(run, job, last_progress_at=now, **changes)
         if active and report.get("log_message"):
             jobs.log(run, job, report.get("log_level") or "info", report["log_message"][:_LOG_LENGTH])
-    if active:
-        return {"status": "ok", "cancel": False}
-    return {"status": "ok", "cancel": Job.get_by_id(job.id).status == states.CANCELLED}
+    return {"status": "ok", "cancel": superseded or job.status == states.CANCELLED}
 
 
 def status(run: Runtime, client: Client, report: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,22 +144,38 @@ def status(run: Runtime, client: Client, report: Mapping[str, Any]) -> dict[str,
     now = run.clock()
     with run.writing():
         job = Job.get_by_id(job.id)
-        if job.status not in (*states.OCCUPYING, states.QUEUED):
+        if job.status not in states.ACTIVE or attempts.is_old(job, report):
             return _late_report(run, job, report)
+        if report["result"] == "abandoned":
+            return _abandoned(run, job)
         archive_id = _record_archive(run, job, report) if completed or report["result"] == "cataloging" else None
         if report["result"] != "cataloging":
             _end(run, job, report, completed=completed)
         else:
-            Job.update(status=states.RUNNING, started_at=job.started_at or now, last_progress_at=now).where(
-                Job.id == job.id
-            ).execute()
-    if report["result"] == "abandoned":
-        return {"status": "ok"}
+            _runs(run, job, last_progress_at=now)
     return {"status": "ok", "archive_id": archive_id}
 
 
+def _runs(run: Runtime, job: Job, **changes: Any) -> bool:
+    """Note that an agent is at work on a job: also on one that was given up because it had not been heard of."""
+    if job.status == states.RUNNING:
+        return bool(Job.update(**changes).where(Job.id == job.id).execute())
+    given_up = job.status == states.QUEUED and job.attempt > 0
+    if job.status != states.SENT and not given_up:
+        return False
+    began = {"started_at": job.started_at or run.clock(), "not_before": None, "error_log": None}
+    return states.enter(run, job, states.RUNNING, **began, **changes)
+
+
+def _abandoned(run: Runtime, job: Job) -> dict[str, Any]:
+    """An agent does not know a job that it was given."""
+    if job.status in states.OCCUPYING:
+        attempts.give_up(run, job, "The agent does not know this job any more: it was restarted or lost it.")
+    return {"status": "ok"}
+
+
 def _late_report(run: Runtime, job: Job, report: Mapping[str, Any]) -> dict[str, Any]:
-    """A last report on a job that has ended: cancelled, or given up while its agent could not be heard."""
+    """A last report on a job that has ended, or on an earlier attempt than the one that is at work now."""
     jobs.end_cancelled(run, job)
     # What borg has completed is in the repository, whatever became of the job.
     archive_id = _record_archive(run, job, report) if report["result"] == "completed" else _archive_of(job)
@@ -176,31 +184,23 @@ def _late_report(run: Runtime, job: Job, report: Mapping[str, Any]) -> dict[str,
 
 def _end(run: Runtime, job: Job, report: Mapping[str, Any], *, completed: bool) -> None:
     now = run.clock()
-    started = job.started_at or now
     changes = {field: report[field] for field in COUNTERS if report.get(field) is not None}
     error_log = report.get("error_log")
-    if report["result"] == "abandoned":
-        error_log = "The agent does not know this job any more: it was restarted or lost it."
-    Job.update(
-        status=states.COMPLETED if completed else states.FAILED,
-        started_at=started,
-        completed_at=now,
-        duration_seconds=int((now - started).total_seconds()),
+    states.end(
+        run,
+        job,
+        states.COMPLETED if completed else states.FAILED,
+        started_at=job.started_at or now,
         error_log=error_log[:_ERROR_LOG_LENGTH] if error_log else None,
         had_warnings=bool(report.get("had_warnings")),
         task_result=report.get("task_result"),
-        status_message=None,
         last_progress_at=now,
         **changes,
-    ).where(Job.id == job.id).execute()
+    )
     if report.get("output_log"):
         jobs.log(run, job, "info", report["output_log"][:_LOG_LENGTH])
     if completed and job.task_type == "backup":
-        Plan.update(last_success=now).where(Plan.id == job.plan_id).execute()
-        Repository.update(size_is_stale=True).where(Repository.id == job.repository_id).execute()
-        if jobs.retains(job.plan):
-            jobs.queue_server_task(run, job, "prune")
-        s3_links.queue_copy(run, job)
+        completion.after_backup(run, job, now)
 
 
 def _record_archive(run: Runtime, job: Job, report: Mapping[str, Any]) -> int | None:
@@ -241,7 +241,7 @@ def _task(run: Runtime, job: Job) -> dict[str, Any] | None:
     try:
         return tasks.payload(run, job)
     except tasks.NothingToDo as reason:
-        queue.fail(run, job, str(reason))
+        states.fail(run, job, str(reason))
         return None
 
 

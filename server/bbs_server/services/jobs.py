@@ -126,6 +126,7 @@ def detail(job: Job) -> dict[str, Any]:
         "task_result": job.task_result,
         "had_warnings": int(job.had_warnings),
         "retry_count": job.retry_count,
+        "attempt": job.attempt,
         "not_before": wire(job.not_before),
         "parent_job_id": job.parent_job_id,
         "restore_archive_id": job.restore_archive_id,
@@ -179,14 +180,10 @@ def cancel(run: Runtime, job: Job) -> None:
     :raises Conflict: the job has ended.
     """
     with run.writing():
-        changed = (
-            Job.update(status=states.CANCELLED, completed_at=run.clock())
-            .where((Job.id == job.id) & Job.status.in_(states.sources(states.CANCELLED)))
-            .execute()
-        )
-        if not changed:
-            current = Job.get_by_id(job.id).status
-            raise Conflict(f"The job cannot be cancelled: it is {current}.")
+        # Read again under the write lock: its next attempt may have begun meanwhile.
+        current = Job.get_by_id(job.id)
+        if not states.enter(run, current, states.CANCELLED, completed_at=run.clock()):
+            raise Conflict(f"The job cannot be cancelled: it is {current.status}.")
         audit.record(run, "job.cancel", f"Job #{job.id} cancelled.", client=job.client)
 
 

@@ -38,7 +38,7 @@ def payload(run: Runtime, job: Job) -> dict[str, Any]:
     build = _BUILDERS.get(job.task_type)
     if build is None:
         raise NothingToDo(f"Agents have no task of the type {job.task_type}.")
-    return {"task": job.task_type, "job_id": job.id, **build(run, job)}
+    return {"task": job.task_type, "job_id": job.id, "attempt": job.attempt, **build(run, job)}
 
 
 def archive_name(run: Runtime, plan: Plan) -> str:
