@@ -49,6 +49,10 @@ bench: $(STAMP) ## measure what is promised about speed; BENCH='--help' tells mo
 	@$(VENV)/bin/python tests/bench $(BENCH)
 	@$(VENV)/bin/python -m pytest $(PYTEST) --database postgresql $(ON_POSTGRESQL)
 
+.PHONY: soak
+soak: $(STAMP) ## kill and freeze real workers for three minutes; prints what was lost, doubled or late
+	@$(VENV)/bin/python -m tests.server.soak
+
 .PHONY: lint
 lint: $(STAMP) ## check style, types and shell scripts
 	@$(VENV)/bin/ruff check .

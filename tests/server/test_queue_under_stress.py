@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 
 from bbs_server.models import Client, Job, Plan
+from bbs_server.scheduling import queue
 from bbs_server.secrets import fingerprint
 from bbs_server.services import agents, clients, plans
 
@@ -36,6 +38,29 @@ def test_a_time_that_comes_again_holds_nobody_up(
     assert sorted(job["plan_name"] for job in queued) == ["later", "nightly"]
     for made in (plan, later):
         assert server.get(f"/clients/{client['id']}/plans/{made['id']}")["next_run"].startswith("2026-11-24")
+
+
+def test_plans_are_queued_while_others_write(
+    server: Server,
+    client: dict[str, Any],
+    repository: dict[str, Any],
+    plan: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    body = {"name": "second", "repository_id": repository["id"], "directories": "/srv", "times": "13:00"}
+    server.post(f"/clients/{client['id']}/plans", body)
+    queue_one = queue._queue_due_plan
+
+    def queue_after_another(*arguments: Any) -> bool:
+        other = threading.Thread(target=server.agent, args=("POST", "/heartbeat", client["api_key"], {}))
+        other.start()
+        other.join()
+        return queue_one(*arguments)
+
+    monkeypatch.setattr(queue, "_queue_due_plan", queue_after_another)
+    server.clock.forward(hours=1)
+    with server.run.database.connection_context():
+        assert queue.queue_due_plans(server.run) == 2
 
 
 def test_a_change_does_not_bring_back_a_time_that_was_queued_meanwhile(

@@ -61,7 +61,7 @@ def give_up_silent(run: Runtime, silence: timedelta, since: datetime | None = No
         .join(Client)
         .where(Job.status.in_(states.OCCUPYING) & Job.task_type.not_in(jobs.SERVER_TASKS) & (gone | stuck))
     )
-    for job in silent:
+    for job in list(silent):
         heard = job.last_progress_at or job.started_at
         told = f"since {wire(heard)} UTC" if heard else "at all"
         reason = f"The client {job.client.name} has not been heard of about this job {told}."
@@ -72,7 +72,7 @@ def give_up_expired(run: Runtime) -> None:
     """Give up the server's own jobs whose worker has not renewed its lease."""
     expired = Job.lease_expires_at.is_null() | (Job.lease_expires_at <= run.clock())
     lost = Job.select().where((Job.status == states.RUNNING) & Job.task_type.in_(jobs.SERVER_TASKS) & expired)
-    for job in lost:
+    for job in list(lost):
         give_up(run, job, "The server was stopped in the middle of this job.", only_if=expired)
 
 
@@ -131,7 +131,7 @@ def end_cancelled_jobs(run: Runtime, silence: timedelta, since: datetime | None 
     gone = Job.completed_at < now - LONGEST_RUN
     if since is None or now - since >= silence:
         gone |= (Client.last_heartbeat < now - silence) & (Job.completed_at < now - silence)
-    for job in Job.select(Job).join(Client).where(jobs.lingering() & gone):
+    for job in list(Job.select(Job).join(Client).where(jobs.lingering() & gone)):
         jobs.end_cancelled(run, job)
 
 

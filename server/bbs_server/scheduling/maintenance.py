@@ -64,9 +64,9 @@ def _do(run: Runtime, job: Job) -> None:
         states.fail(run, job, "The server failed to do this; its log tells more.")
         return
     Repository.update(size_is_stale=True).where(Repository.id == job.repository_id).execute()
-    if output:
-        jobs.log(run, job, "info", output[-LOG_LENGTH:])
-    states.end(run, job, states.COMPLETED)
+    with run.writing():
+        if states.end(run, job, states.COMPLETED) and output:
+            jobs.log(run, job, "info", output[-LOG_LENGTH:])
     if job.task_type in _CHANGING:
         s3_links.queue_copy(run, job)
 

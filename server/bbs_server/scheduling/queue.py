@@ -39,7 +39,8 @@ def queue_due_plans(run: Runtime) -> int:
     if maintenance_mode.enabled():
         return 0
     due = Plan.select().where(Plan.next_run <= run.clock()).order_by(Plan.next_run, Plan.id)
-    return sum(_queue_due_plan(run, plan) for plan in due)
+    # All are read first: SQLite lets nobody write whose reading has been overtaken by another's writing.
+    return sum(_queue_due_plan(run, plan) for plan in list(due))
 
 
 def _queue_due_plan(run: Runtime, plan: Plan) -> bool:

@@ -28,7 +28,7 @@ def search(run: Runtime) -> None:
     is completed, failed, or without that name and so ready for its next attempt.
     """
     given_up = Job.select().where((Job.status == states.QUEUED) & awaits_search())
-    for job in given_up.order_by(Job.queued_at, Job.id):
+    for job in list(given_up.order_by(Job.queued_at, Job.id)):
         found = _find(run, job)
         with run.writing():
             if found is not None:

@@ -74,7 +74,8 @@ def enter_first(run: Runtime, candidates: peewee.ModelSelect[Job], target: str, 
     with run.writing():
         first = candidates.select(Job.id).limit(1)
         claim = Job.update(status=target, **changes).where(Job.id.in_(first) & Job.status.in_(sources(target)))
-        return next(iter(claim.returning(Job).execute()), None)
+        moved = list(claim.returning(Job).execute())
+        return moved[0] if moved else None
 
 
 def end(run: Runtime, job: Job, target: str, **changes: Any) -> bool:

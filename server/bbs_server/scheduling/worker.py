@@ -137,7 +137,7 @@ def _do(run: Runtime, steps: tuple[Step, ...]) -> None:
 
 def _measure_repositories(run: Runtime) -> None:
     stale = Repository.select().where(Repository.size_is_stale & (Repository.storage_type == "local"))
-    for repository in stale:
+    for repository in list(stale):
         repositories.measure(repository)
 
 
