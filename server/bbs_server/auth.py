@@ -19,6 +19,7 @@ from bbs_server.errors import Forbidden, TooManyFailures, Unauthorized
 from bbs_server.models import Client, FailedLogin, Token, User
 from bbs_server.runtime import REHEARSAL, Runtime, runtime
 from bbs_server.secrets import fingerprint
+from bbs_server.statements import Statement, slot
 
 LADDER = ("read", "provision", "admin")
 """Scopes of API tokens of which each includes those before it."""
@@ -34,6 +35,10 @@ WINDOW = timedelta(seconds=300)
 """Failed attempts of one address in one window before further failures are answered 429 (admin-api.md §2.2)."""
 
 _REMEMBER_USE_AFTER = timedelta(seconds=60)
+
+_TOKEN = Statement(lambda: Token.select(Token, User).join(User).where(Token.token_hash == slot("hash")))
+_CLIENT = Statement(lambda: Client.select().where(Client.key_hash == slot("hash")))
+_HEARTBEAT = Statement(lambda: Client.update(last_heartbeat=slot("now")).where(Client.id == slot("id")))
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -128,7 +133,7 @@ def public(view: View) -> View:
 
 def _authenticate_token(run: Runtime) -> Principal:
     text = _bearer("Missing authorization token. Send the header: Authorization: Bearer <token>")
-    token = Token.select(Token, User).join(User).where(Token.token_hash == fingerprint(text)).first()
+    token = _TOKEN.first(hash=fingerprint(text))
     now = run.clock()
     if token is None or (token.expires_at and token.expires_at <= now):
         _count_failure(run, "admin_api", "This API token is unknown or has expired.")
@@ -143,7 +148,7 @@ def _authenticate_agent(run: Runtime) -> Client:
     text = _bearer("Missing authorization token. Send the header: Authorization: Bearer <agent key>")
     g.presented_key = fingerprint(text)
     now, seen = run.clock(), dict[Any, Any]()
-    client = Client.get_or_none(Client.key_hash == g.presented_key)
+    client: Client | None = _CLIENT.first(hash=g.presented_key)
     if client is None:
         replaced = (Client.previous_key_hash == g.presented_key) & (Client.previous_key_until > now)
         client = Client.get_or_none(replaced)
@@ -154,10 +159,11 @@ def _authenticate_agent(run: Runtime) -> Client:
         _count_failure(run, "agent_api", "This agent key is unknown.")
     if client.key_expires_at is not None and client.key_expires_at <= now:
         _count_failure(run, "agent_api", "This agent key has expired: no agent registered in time. Make a new one.")
-    if client.last_heartbeat != now:
-        seen[Client.last_heartbeat] = client.last_heartbeat = now
     if seen:
-        Client.update(seen).where(Client.id == client.id).execute()
+        Client.update({**seen, Client.last_heartbeat: now}).where(Client.id == client.id).execute()
+    elif client.last_heartbeat != now:
+        _HEARTBEAT.execute(now=now, id=client.id)
+    client.last_heartbeat = now
     return client
 
 

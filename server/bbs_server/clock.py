@@ -19,4 +19,4 @@ def system_clock() -> datetime:
 
 def wire(moment: datetime | None) -> str | None:
     """The API's form of a time: ``YYYY-MM-DD HH:MM:SS``, UTC (admin-api.md §1)."""
-    return moment.strftime("%Y-%m-%d %H:%M:%S") if moment else None
+    return moment.isoformat(" ", "seconds")[:19] if moment else None

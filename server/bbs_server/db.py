@@ -13,6 +13,7 @@ from typing import Any
 
 import peewee
 from playhouse.migrations import Runner
+from playhouse.pool import PooledSqliteDatabase
 
 from bbs_server import models, postgresql
 from bbs_server.database_errors import DatabaseError
@@ -27,12 +28,11 @@ _SQLITE_PRAGMAS = {
 }
 
 
-class Sqlite(peewee.SqliteDatabase):
-    """One file; a connection to it is opened for each request."""
+class Sqlite(PooledSqliteDatabase):  # type: ignore[misc]  # playhouse has no types
+    """One file; connections to it are kept open between requests, one for each thread that needs one."""
 
-    def close_all(self) -> None:
-        """Close the connection; nothing is kept open between requests."""
-        self.close()
+    def __init__(self, path: str) -> None:
+        super().__init__(path, max_connections=0, pragmas=_SQLITE_PRAGMAS, check_same_thread=False)
 
     def describe(self) -> str:
         """Which database this is and how large."""
@@ -52,7 +52,7 @@ def open_database(url: str, password_file: str = "") -> Database:
     """
     scheme = url.split(":", 1)[0]
     if scheme == "sqlite":
-        database: Database = Sqlite(url.removeprefix("sqlite:///"), pragmas=_SQLITE_PRAGMAS)
+        database: Database = Sqlite(url.removeprefix("sqlite:///"))
     elif scheme in postgresql.SCHEMES:
         database = postgresql.connect(url, password_file)
     else:

@@ -38,7 +38,7 @@ class UtcField(DateTimeField):
         return super().db_value(value.astimezone(UTC).replace(tzinfo=None) if value else None)
 
     def python_value(self, value: Any) -> datetime | None:
-        parsed = super().python_value(value)
+        parsed = datetime.fromisoformat(value) if isinstance(value, str) else value
         return parsed.replace(tzinfo=UTC) if parsed else None
 
 

@@ -18,6 +18,7 @@ from bbs_server.models import Archive, Client, Job
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import attempts, queue, states
 from bbs_server.services import agent_keys, completion, jobs, tasks
+from bbs_server.statements import Statement, slot
 
 FACTS: dict[str, int] = {
     "hostname": 255,
@@ -36,6 +37,16 @@ FACTS: dict[str, int] = {
 
 COUNTERS = ("files_total", "files_processed", "bytes_total", "bytes_processed")
 LOG_LEVELS = ("info", "warning", "error")
+
+_UNFINISHED = Statement(
+    lambda: (
+        Job.select(Job.id)
+        .where((Job.client == slot("client")) & (Job.status.in_(states.ACTIVE) | jobs.lingering()))
+        .limit(1)
+        .tuples()
+    )
+)
+"""A job of a client that its agent may have to hear of."""
 
 _ERROR_LOG_LENGTH = 10_000
 _LOG_LENGTH = 2_000
@@ -99,6 +110,9 @@ def ssh_key(run: Runtime, client: Client) -> dict[str, Any]:
 
 def poll(run: Runtime, client: Client) -> dict[str, Any]:
     """Work for an agent: every job that waits for it is told again until the agent reports on it."""
+    if _UNFINISHED.first(client=client.id) is None:
+        # What almost every poll finds; it takes no lock and does not look at the queue of all others.
+        return {"status": "ok", "tasks": [], "poll_interval": run.settings.agent_poll_interval}
     if Job.select().where((Job.client == client) & (Job.status == states.QUEUED)).exists():
         queue.promote(run, polling=client)
     waiting = list(

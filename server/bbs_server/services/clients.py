@@ -22,11 +22,14 @@ from bbs_server.scheduling import states
 from bbs_server.secrets import fingerprint
 from bbs_server.services import agent_keys, audit, freshness, names, repositories, storage, trash
 from bbs_server.services.undo import Undo, undoing
+from bbs_server.statements import Statement, slot
 
 _LISTED = (
     Client.id, Client.name, Client.owner, Client.hostname, Client.ip_address, Client.os_info, Client.borg_version,
     Client.agent_version, Client.last_heartbeat, Client.created_at,
 )  # fmt: skip
+
+_ONE = Statement(lambda: Client.select(Client, User).join(User, peewee.JOIN.LEFT_OUTER).where(Client.id == slot("id")))
 
 MISSED_POLLS = 3
 """Polls an agent may miss before its client counts as offline (agent-protocol.md §9.1)."""
@@ -39,9 +42,13 @@ def online_since(run: Runtime) -> datetime:
 
 def status(run: Runtime, client: Client) -> str:
     """``setup`` until an agent has called, then ``online`` or ``offline``."""
+    return _status(client, online_since(run))
+
+
+def _status(client: Any, since: datetime) -> str:
     if client.last_heartbeat is None:
         return "setup"
-    return "online" if client.last_heartbeat >= online_since(run) else "offline"
+    return "online" if client.last_heartbeat >= since else "offline"
 
 
 def visible(caller: auth.Principal) -> peewee.ModelSelect[Client]:
@@ -55,8 +62,8 @@ def find(caller: auth.Principal, client_id: int) -> Client:
 
     :raises NotFound: unknown, or not visible to the caller.
     """
-    client: Client | None = visible(caller).where(Client.id == client_id).first()
-    if client is None:
+    client: Client | None = _ONE.first(id=client_id)
+    if client is None or not (caller.is_admin or client.owner_id == caller.user.id):
         raise NotFound("Client not found.")
     return client
 
@@ -64,23 +71,29 @@ def find(caller: auth.Principal, client_id: int) -> Client:
 def listed(run: Runtime, caller: auth.Principal, name: str | None = None) -> list[dict[str, Any]]:
     """All visible clients by name; with ``name`` at most that one."""
     # Keys and what else lists do not show are not read: it doubles the speed of long lists.
-    rows = visible(caller).select(*_LISTED, User.username)
+    rows: Any = visible(caller).select(*_LISTED, User.username.alias("owner_name"))
     rows = rows.order_by(names.alphabetically(Client.name), Client.id)
+    since = online_since(run)
     if name is not None:
-        rows = rows.where(Client.name == name)
-    found = list(rows)
-    fresh = freshness.of_clients(run, [row.id for row in found] if name is not None else None)
-    return [summary(run, row, fresh.get(row.id)) for row in found]
+        only = rows.where(Client.name == name).namedtuples()
+        return [_summary(row, row.owner_name, since, freshness.of_client(run, row.id)) for row in only]
+    fresh = freshness.of_clients(run)
+    return [_summary(row, row.owner_name, since, fresh.get(row.id)) for row in rows.namedtuples()]
 
 
 def shown(run: Runtime, client: Client) -> dict[str, Any]:
     """One client as it stands in lists."""
-    return summary(run, client, freshness.of_clients(run, [client.id]).get(client.id))
+    owner = client.owner.username if client.owner else None
+    return _summary(client, owner, online_since(run), freshness.of_client(run, client.id))
 
 
-def summary(run: Runtime, client: Client, fresh: freshness.ClientFreshness | None) -> dict[str, Any]:
+def _summary(
+    client: Any, owner: str | None, since: datetime, fresh: freshness.ClientFreshness | None
+) -> dict[str, Any]:
     """Upstream's fields of a client, and whether its backups are recent enough.
 
+    :param client: a :class:`Client`, or a row of its columns.
+    :param since: clients heard of then or later are online.
     :param fresh: what its plans say; None when it has none.
     """
     return {
@@ -91,10 +104,10 @@ def summary(run: Runtime, client: Client, fresh: freshness.ClientFreshness | Non
         "os_info": client.os_info,
         "borg_version": client.borg_version,
         "agent_version": client.agent_version,
-        "status": status(run, client),
+        "status": _status(client, since),
         "last_heartbeat": wire(client.last_heartbeat),
         "created_at": wire(client.created_at),
-        "owner": client.owner.username if client.owner else None,
+        "owner": owner,
         "client_profile_id": None,
         "client_profile_name": None,
         "stale": fresh is not None and fresh.stale,

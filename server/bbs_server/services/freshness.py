@@ -16,6 +16,7 @@ from typing import Any
 
 from bbs_server.models import Plan
 from bbs_server.runtime import Runtime
+from bbs_server.statements import Statement, slot
 
 DEFAULT_HOURS = 48
 """Age that a backup may reach where a plan names none."""
@@ -26,6 +27,7 @@ _BETWEEN_RUNS = {"weekly": timedelta(days=7), "monthly": timedelta(days=31)}
 _COLUMNS = (
     Plan.client, Plan.enabled, Plan.paused, Plan.frequency, Plan.maximum_age_hours, Plan.created_at, Plan.last_success,
 )  # fmt: skip
+_OF_ONE = Statement(lambda: Plan.select(*_COLUMNS).where(Plan.client == slot("client")).namedtuples())
 
 
 @dataclass
@@ -63,17 +65,20 @@ def shown(run: Runtime, plan: Plan) -> dict[str, bool]:
     return {"stale": is_stale(run, plan), "never_backed_up": plan.last_success is None}
 
 
-def of_clients(run: Runtime, client_ids: Iterable[int] | None = None) -> dict[int, ClientFreshness]:
-    """What the plans of each client say; clients without plans are not in it.
+def of_clients(run: Runtime) -> dict[int, ClientFreshness]:
+    """What the plans of each client say; clients without plans are not in it."""
+    return _together(run, Plan.select(*_COLUMNS).namedtuples())
 
-    :param client_ids: only these; None means all.
-    """
-    rows: Any = Plan.select(*_COLUMNS)
-    if client_ids is not None:
-        rows = rows.where(Plan.client.in_(list(client_ids)))
+
+def of_client(run: Runtime, client_id: int) -> ClientFreshness | None:
+    """What the plans of one client say; None when it has none."""
+    return _together(run, _OF_ONE.rows(client=client_id)).get(client_id)
+
+
+def _together(run: Runtime, rows: Iterable[Any]) -> dict[int, ClientFreshness]:
     found: dict[int, ClientFreshness] = {}
     for plan in rows:
-        client = found.setdefault(plan.client_id, ClientFreshness())
+        client = found.setdefault(plan.client, ClientFreshness())
         client.stale = client.stale or is_stale(run, plan)
         client.never_backed_up = client.never_backed_up and plan.last_success is None
     return found

@@ -17,6 +17,7 @@ from bbs_server.models import Client, Plan, PlanPlugin, PluginConfig, Repository
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling.schedule import DEFAULT_TIMES, LAST_DAY, Schedule, ScheduleError
 from bbs_server.services import audit, freshness, names, plan_times
+from bbs_server.statements import Statement, slot
 
 RETENTION = ("prune_minutes", "prune_hours", "prune_days", "prune_weeks", "prune_months", "prune_years")
 SCHEDULE = ("frequency", "times", "day_of_week", "day_of_month", "timezone")
@@ -45,7 +46,7 @@ def find(client: Client, plan_id: int) -> Plan:
 
     :raises NotFound: unknown, or another client's.
     """
-    found: Plan | None = _with_repository().where((Plan.client == client) & (Plan.id == plan_id)).first()
+    found: Plan | None = _ONE.first(client=client.id, id=plan_id)
     if found is None:
         raise NotFound("Plan not found.")
     return found
@@ -53,14 +54,11 @@ def find(client: Client, plan_id: int) -> Plan:
 
 def listed(run: Runtime, client: Client, name: str | None = None) -> list[dict[str, Any]]:
     """A client's plans by name; with ``name`` at most that one."""
-    wanted = Plan.client == client
-    if name is not None:
-        wanted &= Plan.name == name
-    plans = list(_with_repository().where(wanted).order_by(names.alphabetically(Plan.name), Plan.id))
-    attached: dict[int, list[dict[str, Any]]] = {plan.id: [] for plan in plans}
-    for link in _links().join(Plan, on=PlanPlugin.plan).where(wanted):
-        attached[link.plan_id].append(_attached(link))
-    return [summary(run, plan, attached[plan.id]) for plan in plans]
+    attached: dict[int, list[dict[str, Any]]] = {}
+    for link in _LISTED_LINKS.rows(client=client.id):
+        attached.setdefault(link.plan_id, []).append(_attached(link))
+    plans: list[Plan] = _LISTED.rows(client=client.id)
+    return [summary(run, plan, attached.get(plan.id, [])) for plan in plans if name in (None, plan.name)]
 
 
 def shown(run: Runtime, plan: Plan) -> dict[str, Any]:
@@ -176,6 +174,13 @@ def _links() -> peewee.ModelSelect[PlanPlugin]:
     return (
         PlanPlugin.select(PlanPlugin, PluginConfig).join(PluginConfig).switch(PlanPlugin).order_by(PlanPlugin.position)
     )
+
+
+_ONE = Statement(lambda: _with_repository().where((Plan.client == slot("client")) & (Plan.id == slot("id"))))
+_LISTED = Statement(
+    lambda: _with_repository().where(Plan.client == slot("client")).order_by(names.alphabetically(Plan.name), Plan.id)
+)
+_LISTED_LINKS = Statement(lambda: _links().join(Plan, on=PlanPlugin.plan).where(Plan.client == slot("client")))
 
 
 def _attached(link: PlanPlugin) -> dict[str, Any]:

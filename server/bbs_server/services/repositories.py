@@ -23,6 +23,7 @@ from bbs_server.runtime import Runtime
 from bbs_server.scheduling import states
 from bbs_server.services import audit, names, s3_links, storage, trash
 from bbs_server.services.undo import undoing
+from bbs_server.statements import Statement, slot
 
 logger = logging.getLogger(__name__)
 
@@ -45,18 +46,10 @@ def find(client: Client, repository_id: int) -> Repository:
 
 def listed(client: Client, name: str | None = None) -> list[dict[str, Any]]:
     """A client's repositories by name; with ``name`` at most those that such a name leads to."""
-    rows = with_places(Repository.select(*COLUMNS)).where(Repository.client == client)
-    rows = rows.order_by(Repository.name, Repository.id)
+    rows: list[Repository] = _LISTED.rows(client=client.id)
     if name is not None:
-        rows = rows.where(Repository.name == names.slug(name))
-    counts = (
-        Archive.select(Archive.repository, fn.COUNT(Archive.id))
-        .join(Repository)
-        .where(Repository.client == client)
-        .group_by(Archive.repository)
-    )
-    rows_of_counts: Any = counts.tuples()
-    archive_count: dict[int, int] = dict(rows_of_counts)
+        rows = [row for row in rows if row.name == names.slug(name)]
+    archive_count: dict[int, int] = dict(_ARCHIVES.rows(client=client.id))
     links = s3_links.states(client.id)
     return [summary(row, archive_count.get(row.id, 0), links.get(row.id)) for row in rows]
 
@@ -93,6 +86,24 @@ def with_places(rows: peewee.ModelSelect[Repository]) -> peewee.ModelSelect[Repo
     """A selection of repositories, each with the place where it lies."""
     outer = peewee.JOIN.LEFT_OUTER
     return rows.join_from(Repository, StorageLocation, outer).join_from(Repository, RemoteSshConfig, outer)
+
+
+_LISTED = Statement(
+    lambda: (
+        with_places(Repository.select(*COLUMNS))
+        .where(Repository.client == slot("client"))
+        .order_by(Repository.name, Repository.id)
+    )
+)
+_ARCHIVES = Statement(
+    lambda: (
+        Archive.select(Archive.repository, fn.COUNT(Archive.id))
+        .join(Repository)
+        .where(Repository.client == slot("client"))
+        .group_by(Archive.repository)
+        .tuples()
+    )
+)
 
 
 def _place(repository: Repository) -> dict[str, Any]:

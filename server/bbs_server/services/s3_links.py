@@ -16,6 +16,7 @@ from bbs_server.errors import Invalid, NotFound
 from bbs_server.models import Job, PluginConfig, Repository, S3Link
 from bbs_server.runtime import Runtime
 from bbs_server.services import audit, jobs
+from bbs_server.statements import Statement, slot
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,12 @@ class State:
     last_sync_at: datetime | None = None
 
 
+_OF_CLIENT = Statement(lambda: S3Link.select().join(Repository).where(Repository.client == slot("client")))
+
+
 def states(client_id: int | None = None) -> dict[int, State]:
     """The state of each repository that has a link; of one client or of all."""
-    rows = S3Link.select()
-    if client_id is not None:
-        rows = rows.join(Repository).where(Repository.client == client_id)
+    rows = S3Link.select() if client_id is None else _OF_CLIENT.rows(client=client_id)
     return {row.repository_id: State(row.enabled, row.last_sync_at) for row in rows}
 
 
