@@ -34,6 +34,8 @@ class Job:
     def __init__(self, task: Task, api: Api, timing: Timing, redactor: Redactor, orphans: Orphans) -> None:
         self.task = task
         self.id = int(task["job_id"])
+        # Goes with every report: what is late must not be taken for news of a newer attempt.
+        self.identity = dict({"attempt": task["attempt"]} if "attempt" in task else {}, job_id=self.id)
         self.kind = str(task.get("task") or "")
         self.token = CancelToken()
         self.last_report = time.monotonic()
@@ -104,7 +106,7 @@ class Job:
     def _send(self, report: Dict[str, Any]) -> None:
         self.last_report = time.monotonic()
         try:
-            reply = self._api.progress(dict(report, job_id=self.id))
+            reply = self._api.progress(dict(report, **self.identity))
         except ApiError as error:
             # Progress is a courtesy: the backup goes on, the final report is what must arrive.
             LOG.info("Job %s: progress not delivered: %s", self.id, error)

@@ -190,9 +190,10 @@ class Agent:
             job_id = job_ids(task["job_id"])[0]
             if self._stopping.is_set() or self.replaced:
                 break
-            if job_id in self._done:
+            done = self._done.get(job_id)
+            if done is not None and done.get("attempt") == task.get("attempt"):
                 LOG.warning("Job %s was delivered again; its result is reported again", job_id)
-                self._reports.send(self._done[job_id])
+                self._reports.send(done)
             else:
                 self._work(task)
                 worked = True
@@ -211,13 +212,14 @@ class Agent:
         with Pulse(job, self._api, self._timing, interval, self._abandon):
             result = run_task(job, self._host)
             job.close()
-            LOG.info("Job %s: %s%s", job.id, result.report["result"], _reason(result.report))
+            report = dict(result.report, **job.identity)
+            LOG.info("Job %s: %s%s", job.id, report["result"], _reason(report))
             self.replaced = result.restarts
             if self.replaced:
-                self._reports.keep(result.report)
+                self._reports.keep(report)
             else:
-                self._remember(result.report)
-                self._reports.finish(result.report)
+                self._remember(report)
+                self._reports.finish(report)
             try:
                 result.after()
             except Exception:

@@ -35,7 +35,7 @@ _LOOK_SECONDS = 0.1
 
 _LAST_SIGNAL = {"web": signal.SIGTERM, "worker": signal.SIGKILL, "sshd": signal.SIGTERM}
 """What the processes get when the supervisor was killed. The worker would first wait for its borg, for hours
-maybe, and a new one could not start; borg itself ends with the worker, cleanly."""
+maybe; borg itself ends with the worker, cleanly, and the next worker does the job again."""
 
 _LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 """Under which address a server is reached that listens on all of them."""

@@ -193,6 +193,19 @@ def test_a_job_delivered_again_is_reported_again_but_not_run(installation, bbs, 
     assert count.read_text() == "x\n"
 
 
+def test_the_next_attempt_at_a_job_is_run_and_named(installation, bbs, tmp_path):
+    count = tmp_path / "count"
+    script = hook(tmp_path / "once.sh", "echo x >> {}\n".format(count))
+    task = {"task": "plugin_test", "job_id": 3, "plugin": {"slug": "shell_hook", "config": {"pre_script": script}}}
+    bbs.deliver_always = True
+    bbs.tasks = [dict(task, attempt=1), dict(task, attempt=2)]
+    installation.start()
+    bbs.wait(lambda: len(bbs.bodies("status")) >= 2)
+    assert [body["attempt"] for body in bbs.bodies("status")[:2]] == [1, 2]
+    assert {body["attempt"] for body in bbs.bodies("progress")} == {1, 2}
+    bbs.wait(lambda: count.read_text() == "x\nx\n")
+
+
 def test_a_report_the_server_will_never_take_is_given_up(installation, bbs):
     bbs.overrides["/api/agent/status"] = lambda _body: (404, {"error": "Job not found"})
     bbs.tasks = [{"task": "nonsense", "job_id": 3}]

@@ -90,7 +90,6 @@ def as_time(value: object) -> datetime | None:
 def year(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Year]:
     chance = random.Random(2027)
     with make_server(tmp_path_factory.mktemp("year")) as server, server.run.database.connection_context():
-        server.run.database.execute_sql("pragma synchronous = off")
         made = []
         for number in range(PLANS):
             if number % (PLANS // CLIENTS) == 0:

@@ -82,18 +82,18 @@ def promote(run: Runtime, polling: Client | None = None) -> None:
     """
     # Slots are counted under the write lock: polls come at the same time.
     with run.writing():
-        for job in (*_ready_updates(run, polling), *_ready_others(run, polling)):
-            name = tasks.archive_name(run, job.plan) if job.task_type == "backup" and job.plan else None
-            states.enter(
-                run,
-                job,
-                states.SENT,
-                only_if=_repository_is_free(),
-                attempt=Job.attempt + 1,
-                archive_name=name,
-                started_at=None,
-                error_log=None,
-            )
+        for job in _ready_updates(run, polling):
+            _send(run, job)
+        # Those that are let through may be in the way of others that looked ready: look again for the slots left.
+        while sum(_send(run, job) for job in _ready_others(run, polling)):
+            pass
+
+
+def _send(run: Runtime, job: Job) -> bool:
+    """Begin a job's next attempt: its client is told of it with its next poll."""
+    name = tasks.archive_name(run, job.plan) if job.task_type == "backup" and job.plan else None
+    begun = {"attempt": Job.attempt + 1, "archive_name": name, "started_at": None, "error_log": None}
+    return states.enter(run, job, states.SENT, only_if=_repository_is_free(), **begun)
 
 
 def claim_server_job(run: Runtime, holder: str) -> Job | None:
