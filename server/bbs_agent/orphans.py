@@ -33,7 +33,7 @@ class Orphans:
     def end(self, grace: float) -> None:
         """At the start of an agent: end what the last one left, by SIGTERM (borg then frees its locks).
 
-        After `grace` seconds SIGKILL follows. The server is told that the job failed, and its next
+        After `grace` seconds SIGKILL follows. The server is told that the job was lost, and its next
         one would otherwise find the repository locked.
         """
         note = read_json(self._path)

@@ -69,9 +69,10 @@ class Reports:
         report = journal.get("report")
         if not isinstance(report, dict):
             LOG.warning("Job %s was interrupted when the agent ended", journal["job_id"])
+            # Not "failed": nobody knows. The server looks for the archive, and tries a backup again.
             report = {
                 "job_id": journal["job_id"],
-                "result": "failed",
+                "result": "abandoned",
                 "error_log": AGENT_STOPPED + ": the agent ended while this job was running",
             }
         self.finish(report)

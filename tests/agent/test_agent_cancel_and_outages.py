@@ -163,7 +163,7 @@ def test_a_killed_agent_reports_its_job_at_the_next_start(installation, bbs, pre
     (prefix / "var/lib/bbs-agent/journal.json").write_text(journal)
     installation.start()
     report = bbs.wait_for_status(5)
-    assert report["result"] == "failed" and "agent stopped" in report["error_log"]
+    assert report["result"] == "abandoned" and "agent stopped" in report["error_log"]
 
 
 def test_a_journal_of_another_server_is_thrown_away(installation, bbs, prefix):

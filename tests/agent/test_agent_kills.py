@@ -64,7 +64,7 @@ def test_the_agent_is_killed(zipapp, installation, bbs, repository, data, prefix
 
         assert agent("start").returncode == 0
         report = bbs.wait_for_status(1)
-        assert report["result"] == "failed" and "the agent ended while this job was running" in report["error_log"]
+        assert report["result"] == "abandoned" and "the agent ended while this job was running" in report["error_log"]
         with pytest.raises(ProcessLookupError):
             os.kill(borg, 0)
         all_is_well(bbs, repository, data)

@@ -186,7 +186,8 @@ def test_its_archive_is_found_behind_the_lock_of_a_lost_agent(
 
 def test_an_agent_that_lost_its_job_gets_it_again(server: Server, client: dict[str, Any], plan: dict[str, Any]) -> None:
     job, _ = begun(server, client, plan)
-    report(server, client, "status", job_id=job, result="abandoned", attempt=1)
+    report(server, client, "status", job_id=job, result="abandoned", attempt=1, error_log="agent stopped")
+    assert job_of(server, job)["error_log"].endswith("(agent stopped)")
     server.work()
     assert again(server, client)["attempt"] == 2
     report(server, client, "status", job_id=job, result="abandoned", attempt=1)

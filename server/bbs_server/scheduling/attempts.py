@@ -89,7 +89,7 @@ def give_up(run: Runtime, job: Job, reason: str, *, only_if: Any = None) -> bool
     stalls = job.stalls + (job.status == states.RUNNING)
     again = job.task_type in REPEATABLE and stalls <= limit(job)
     if not again and job.task_type != "backup":
-        return states.fail(run, job, exhausted(job, reason))
+        return states.fail(run, job, exhausted(job, reason), only_if=only_if)
     with run.writing():
         moved = states.enter(
             run,

@@ -86,10 +86,12 @@ def end(run: Runtime, job: Job, target: str, **changes: Any) -> bool:
     return enter(run, job, target, **(ended | changes))
 
 
-def fail(run: Runtime, job: Job, reason: str) -> bool:
-    """End a job as failed, with a reason a person understands."""
-    logger.warning("Job %s (%s) failed: %s", job.id, job.task_type, reason)
-    return end(run, job, FAILED, error_log=reason)
+def fail(run: Runtime, job: Job, reason: str, *, only_if: Any = None) -> bool:
+    """End a job as failed, with a reason a person understands; returns whether it did."""
+    failed = end(run, job, FAILED, error_log=reason, only_if=only_if)
+    if failed:
+        logger.warning("Job %s (%s) failed: %s", job.id, job.task_type, reason)
+    return failed
 
 
 def _tell_refused(job: Job, target: str) -> None:

@@ -161,7 +161,7 @@ def status(run: Runtime, client: Client, report: Mapping[str, Any]) -> dict[str,
         if job.status not in states.ACTIVE or attempts.is_old(job, report):
             return _late_report(run, job, report)
         if report["result"] == "abandoned":
-            return _abandoned(run, job)
+            return _abandoned(run, job, report.get("error_log"))
         archive_id = _record_archive(run, job, report) if completed or report["result"] == "cataloging" else None
         if report["result"] != "cataloging":
             _end(run, job, report, completed=completed)
@@ -181,10 +181,11 @@ def _runs(run: Runtime, job: Job, **changes: Any) -> bool:
     return states.enter(run, job, states.RUNNING, **began, **changes)
 
 
-def _abandoned(run: Runtime, job: Job) -> dict[str, Any]:
-    """An agent does not know a job that it was given."""
+def _abandoned(run: Runtime, job: Job, told: str | None) -> dict[str, Any]:
+    """An agent does not know what became of a job that it was given: it was killed, or its machine was."""
+    reason = "The agent does not know this job any more: it was restarted or lost it."
     if job.status in states.OCCUPYING:
-        attempts.give_up(run, job, "The agent does not know this job any more: it was restarted or lost it.")
+        attempts.give_up(run, job, f"{reason} ({told[:_STATUS_LENGTH]})" if told else reason)
     return {"status": "ok"}
 
 
