@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +25,7 @@ from .conftest import Server
 NOBODY = 999_999
 """The id of an object that does not exist, so that no request does anything."""
 
-UNDECLARED = "undeclared"
+PAGE = Path(__file__).parents[2] / "docs" / "access.md"
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,34 @@ class Route:
         return bool(self.scope and LADDER.index(scope) >= LADDER.index(self.scope))
 
 
+def table() -> dict[str, tuple[str | None, bool]]:
+    """What the documentation says: the scope of each route, and whether other users pass."""
+    rows = re.findall(r"^\| `(\w+ /\S*)` \| ([\w ]+) \| ([^|]+) \|$", PAGE.read_text(), re.MULTILINE)
+    words = {"nothing": None, "agent key": "agent"}
+    return {route: (words.get(scope, scope), others == "own clients") for route, scope, others in rows}
+
+
+def template(rule: object) -> str:
+    """A route as the documentation writes it: ``/clients/{client_id}``."""
+    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", str(rule))
+
+
+def declared(app: Flask) -> list[str]:
+    """All routes that there are; those of the admin API in front."""
+    rules = sorted(app.url_map.iter_rules(), key=str)
+    return [
+        f"{method} {template(rule)}"
+        for rule in rules
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+    ]
+
+
 def routes(app: Flask) -> Iterator[Route]:
-    """All routes; those of the admin API in front."""
-    for rule in sorted(app.url_map.iter_rules(), key=str):
-        view = app.view_functions[rule.endpoint]
-        path = "/".join(str(NOBODY) if part.startswith("<") else part for part in str(rule).split("/"))
-        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-            scope = getattr(view, "required_scope", UNDECLARED)
-            yield Route(method, path, scope, getattr(view, "any_user", False))
+    """All routes with what the documentation says of them."""
+    expected = table()
+    for name in declared(app):
+        method, path = name.split(" ")
+        yield Route(method, re.sub(r"{\w+}", str(NOBODY), path), *expected[name])
 
 
 def for_tokens(server: Server) -> list[Route]:
@@ -67,8 +89,8 @@ def for_agents(server: Server) -> list[Route]:
     return [route for route in routes(server.app) if route.scope == "agent"]
 
 
-def test_every_route_declares_who_may_use_it(server: Server) -> None:
-    assert [str(route) for route in routes(server.app) if route.scope == UNDECLARED] == []
+def test_every_route_has_its_row_and_every_row_its_route(server: Server) -> None:
+    assert sorted(table()) == sorted(declared(server.app))
     assert len(for_tokens(server)) > 30
     assert len(for_agents(server)) > 5
 
