@@ -65,6 +65,19 @@ lint: $(STAMP) ## check style, types and shell scripts
 openapi: $(STAMP) ## write docs/openapi.json
 	@$(VENV)/bin/python -m bbs_server.openapi > docs/openapi.json
 
+.PHONY: lock
+lock: $(STAMP) ## pin the server's requirements to what is newest now
+	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check 'pip-tools>=7.4'
+	@(head -1 server/requirements.txt; cd server && ../$(VENV)/bin/pip-compile -q --upgrade --extra postgresql \
+	  --generate-hashes --strip-extras --no-header --no-emit-index-url --no-emit-find-links -o - pyproject.toml) \
+	  > server/requirements.new
+	@mv server/requirements.new server/requirements.txt
+
+.PHONY: audit
+audit: $(STAMP) ## look for known vulnerabilities in the server's requirements (asks PyPI)
+	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check 'pip-audit>=2.7'
+	@$(VENV)/bin/pip-audit --disable-pip -r server/requirements.txt
+
 .PHONY: format
 format: $(STAMP) ## put the source into its standard form
 	@$(VENV)/bin/ruff check --fix .

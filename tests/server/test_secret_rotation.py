@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from bbs_server import key_file, sealed
 from bbs_server.cli import cli
 from bbs_server.key_file import SecretError
-from bbs_server.models import Repository
+from bbs_server.models import TABLES, Repository
 from bbs_server.runtime import Runtime
 from bbs_server.secrets import Keyring
 from bbs_server.services import repositories, secret_rotation
@@ -63,6 +63,15 @@ def rotate(run: Runtime, **options: Any) -> secret_rotation.Rotation:
 
 def keys(run: Runtime) -> list[str]:
     return list(key_file.read(run.settings.key_file))
+
+
+def test_a_dump_of_the_database_shows_no_secret(full: Server, client: dict[str, Any]) -> None:
+    with full.run.database.connection_context():
+        dump = "\n".join(str(row) for table in TABLES for row in table.select().tuples())
+
+    assert "web01" in dump
+    for secret in ("canary", client["api_key"], full.token, "PRIVATE KEY"):
+        assert secret not in dump
 
 
 def test_every_secret_has_a_new_key_and_the_same_value(full: Server) -> None:
