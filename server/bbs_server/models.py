@@ -340,6 +340,7 @@ class Job(Table):
     restore_paths = TextField(null=True)
     restore_destination = TextField(null=True)
     restore_databases = TextField(null=True)
+    task_parameters = TextField(null=True)
     due_at = UtcField(null=True)
     queued_at = UtcField()
     started_at = UtcField(null=True)
@@ -387,6 +388,8 @@ class Archive(Table):
     original_size = BigIntegerField(default=0)
     deduplicated_size = BigIntegerField(default=0)
     databases = TextField(null=True)
+    catalogue = CharField(16, null=True)
+    catalogue_is_waiting = BooleanField(default=False, index=True)
     created_at = UtcField()
 
     class Meta:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bbs_server.models import Job
+from bbs_server.models import Archive, Job
 from bbs_server.runtime import EXTENSION
 from bbs_server.scheduling import states
 
@@ -66,6 +66,7 @@ def catch_up(world: World, exchange: Exchange) -> None:
         _jobs_as_shown(world, exchange)
         _free_for(world, exchange)
         _stalled(world, exchange)
+        _archive_where_named(world, exchange)
 
 
 @contextmanager
@@ -220,6 +221,15 @@ def _stalled(world: World, exchange: Exchange) -> None:
         if words in exchange.name:
             with world.server.run.database.connection_context():
                 Job.update(last_progress_at=world.server.clock() - span).where(Job.status == states.RUNNING).execute()
+
+
+def _archive_where_named(world: World, exchange: Exchange) -> None:
+    """An archive that stood in for one left out lies in the repository that a path names with it."""
+    named = {ref.kind: ref for ref in refs(exchange.path)}
+    if {"repositories", "archives"} <= named.keys():
+        archive, repository = world.ours(named["archives"]), world.ours(named["repositories"])
+        with world.server.run.database.connection_context():
+            Archive.update(repository=repository).where(Archive.id == archive).execute()
 
 
 def _seed_jobs(world: World) -> None:

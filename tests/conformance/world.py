@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -277,6 +278,7 @@ class World:
                 plugin_config=self._tested(client, payload) if facts.get("task_type") == "plugin_test" else None,
                 restore_archive_id=archive.id if archive and restores else None,
                 restore_destination=payload.get("cwd"),
+                task_parameters=json.dumps({key: payload[key] for key in payload if key not in ("task", "job_id")}),
                 queued_at=self._queued_at(ref),
                 **_job_columns(facts),
             )

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from bbs_server.models import Job
-from bbs_server.scheduling import attempts, leases, maintenance, queue, states
+from bbs_server.scheduling import attempts, leases, queue, states
+from bbs_server.server_tasks import runner
 
 from .conftest import Server
 from .test_queue import folder, job_of, make_archive, plan, poll, report, trigger
@@ -252,7 +253,7 @@ def test_a_killed_workers_job_is_done_by_another(
         attempts.give_up_expired(server.run)
         assert Job.get_by_id(job).status == states.QUEUED
         server.clock.forward(minutes=5)
-        assert maintenance.do_next(server.run, "other")
+        assert runner.do_next(server.run, "other")
         # The first one was only frozen, and wakes up.
         assert not states.end(server.run, claimed, states.FAILED)
         assert not states.end(server.run, Job.get_by_id(job), states.FAILED)

@@ -13,7 +13,15 @@ import pytest
 from . import backups
 from .conftest import Server
 
-TASKS = {"check": "repo_check", "compact": "compact", "break_lock": "break_lock", "prune": "prune"}
+TASKS = {
+    "check": "repo_check",
+    "compact": "compact",
+    "repair": "repo_repair",
+    "break_lock": "break_lock",
+    "catalog_rebuild": "catalog_rebuild",
+    "catalog_rebuild_full": "catalog_rebuild_full",
+    "prune": "prune",
+}
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from bbs_server.scheduling import maintenance, states
+from bbs_server.scheduling import states
+from bbs_server.server_tasks import runner
 
 from .conftest import Server
 
@@ -278,7 +279,7 @@ def test_an_unknown_server_task_fails_instead_of_staying(
 ) -> None:
     from bbs_server.models import Job
 
-    monkeypatch.setattr(maintenance, "_ACTIONS", {})
+    monkeypatch.setattr(runner, "_ACTIONS", {})
     with server.run.database.connection_context():
         job = Job.create(
             client=client["id"],

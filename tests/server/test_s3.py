@@ -5,36 +5,44 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bbs_server.s3 import EMPTY, Bucket
-from bbs_server.services import audit
+from bbs_server.models import Job
+from bbs_server.s3 import S3Error, Upload
+from bbs_server.services import audit, jobs, s3_sync
 
 from . import backups
 from .conftest import Server
-from .fake_s3 import FakeS3, fake_s3
+from .s3_storage import BUCKET, REGION, Storage, running_storage
 
 PATH = "/s3-credentials"
 
 
-@pytest.fixture
-def storage() -> Iterator[FakeS3]:
-    with fake_s3() as running:
-        yield running
+@pytest.fixture(scope="module")
+def running() -> Iterator[Storage]:
+    with running_storage() as storage:
+        yield storage
 
 
 @pytest.fixture
-def credentials(storage: FakeS3) -> dict[str, Any]:
+def storage(running: Storage) -> Iterator[Storage]:
+    yield running
+    running.empty()
+
+
+@pytest.fixture
+def credentials(storage: Storage) -> dict[str, Any]:
     return {
         "endpoint": storage.endpoint,
-        "region": "eu-1",
-        "bucket": "backups",
-        "path_prefix": "/all of/it/",
+        "region": REGION,
+        "bucket": BUCKET,
+        "path_prefix": "/all of it/",
         "access_key": storage.access_key,
         "secret_key": storage.secret_key,
     }
@@ -49,28 +57,6 @@ def config(server: Server, client: dict[str, Any], credentials: dict[str, Any]) 
     return created
 
 
-def test_the_signature_is_that_of_the_published_example() -> None:
-    # "GET Object" in AWS' documentation of signature version 4.
-    bucket = Bucket(
-        endpoint="https://examplebucket.s3.amazonaws.com",
-        region="us-east-1",
-        name="",
-        access_key="AKIAIOSFODNN7EXAMPLE",
-        secret_key="wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-    )
-    now = datetime(2013, 5, 24, tzinfo=UTC)
-    host = "examplebucket.s3.amazonaws.com"
-
-    signed = bucket.signed("GET", host, "/test.txt", "", {"Range": "bytes=0-9"}, EMPTY, now)
-
-    assert signed["Authorization"] == (
-        "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request,"
-        "SignedHeaders=host;range;x-amz-content-sha256;x-amz-date,"
-        "Signature=f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"
-    )
-    assert "wJalr" not in repr(bucket)
-
-
 def test_credentials_are_stored_sealed_and_shown_to_few(server: Server, credentials: dict[str, Any]) -> None:
     empty = {"endpoint": "", "region": "", "bucket": "", "path_prefix": ""}
     assert server.get(PATH) == {**empty, "configured": False}
@@ -80,9 +66,9 @@ def test_credentials_are_stored_sealed_and_shown_to_few(server: Server, credenti
     assert set(stored["fields"]) == set(credentials)
     assert server.get(PATH) == {
         "endpoint": credentials["endpoint"],
-        "region": "eu-1",
-        "bucket": "backups",
-        "path_prefix": "/all of/it/",
+        "region": REGION,
+        "bucket": BUCKET,
+        "path_prefix": "/all of it/",
         "configured": True,
     }
     assert server.call("GET", f"{PATH}?include_secrets=1").status_code == 403
@@ -133,15 +119,15 @@ def test_a_failure_in_the_middle_keeps_what_was(
 
 
 def test_a_configuration_is_tested_by_the_server(
-    server: Server, client: dict[str, Any], config: dict[str, Any], storage: FakeS3
+    server: Server, client: dict[str, Any], config: dict[str, Any], credentials: dict[str, Any], storage: Storage
 ) -> None:
     path = f"/clients/{client['id']}/plugin-configs/{config['id']}/test"
 
     worked = server.call("POST", path)
     assert (worked.status_code, worked.json["status"]) == (200, "completed")
-    assert storage.objects == {}
+    assert storage.objects() == {}
 
-    storage.secret_key = "another"
+    server.post(PATH, {**credentials, "secret_key": "another"})
     refused = server.call("POST", path)
     assert (refused.status_code, refused.json["status"]) == (502, "failed")
     assert "answered 403 (SignatureDoesNotMatch)" in refused.json["error"]
@@ -166,7 +152,7 @@ def test_a_configuration_may_have_its_own_credentials(
 
 
 def test_a_repository_is_linked_copied_and_kept_equal(
-    server: Server, client: dict[str, Any], repository: dict[str, Any], config: dict[str, Any], storage: FakeS3
+    server: Server, client: dict[str, Any], repository: dict[str, Any], config: dict[str, Any], storage: Storage
 ) -> None:
     link = f"/repositories/{repository['id']}/s3-sync"
     switched = server.call("PUT", link, {"enabled": True, "plugin_config_id": config["id"]})
@@ -177,14 +163,14 @@ def test_a_repository_is_linked_copied_and_kept_equal(
     def synchronised() -> bool:
         folder = backups.directory(server, repository)
         here = {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-        prefix = f"backups/all of/it/web/{client['id']}/main/"
-        return {key.removeprefix(prefix): body for key, body in storage.objects.items()} == here
+        prefix = f"all of it/web/{client['id']}/main/"
+        return {key.removeprefix(prefix): body for key, body in storage.objects().items()} == here
 
     kept, lost = (backups.make_archive(server, repository, name) for name in ("plan1-a", "plan1-b"))
     server.post(f"{path}/{repository['id']}/maintenance", {"action": "compact"})
     server.work()
     assert synchronised()
-    assert {headers["x-amz-storage-class"] for headers in storage.headers.values()} == {"STANDARD_IA"}
+    assert storage.storage_classes() == {"STANDARD_IA"}
     assert server.get(path)["repositories"][0]["s3_last_sync_at"] == "2026-11-23 12:00:00"
 
     server.call("DELETE", f"{path}/{repository['id']}/archives/{lost}")
@@ -195,13 +181,13 @@ def test_a_repository_is_linked_copied_and_kept_equal(
 
 
 def test_a_repository_that_is_missing_here_does_not_empty_its_copy(
-    server: Server, client: dict[str, Any], repository: dict[str, Any], config: dict[str, Any], storage: FakeS3
+    server: Server, client: dict[str, Any], repository: dict[str, Any], config: dict[str, Any], storage: Storage
 ) -> None:
     server.call("PUT", f"/repositories/{repository['id']}/s3-sync", {"enabled": True, "plugin_config_id": config["id"]})
     path = f"/clients/{client['id']}/repositories/{repository['id']}"
     server.post(f"{path}/maintenance", {"action": "compact"})
     server.work()
-    copied = dict(storage.objects)
+    copied = storage.objects()
     assert copied
 
     job_id = backups.add_job(server, client["id"], task_type="s3_sync", status="queued", repository=repository["id"])
@@ -210,11 +196,122 @@ def test_a_repository_that_is_missing_here_does_not_empty_its_copy(
     server.work()
 
     assert "missing on this server" in backups.job(server, job_id)["error_log"]
-    assert storage.objects == copied
+    assert storage.objects() == copied
+
+
+def sync(server: Server, client: dict[str, Any], repository: dict[str, Any]) -> Any:
+    """One copying; its job."""
+    job_id = backups.add_job(server, client["id"], task_type="s3_sync", status="queued", repository=repository["id"])
+    server.work()
+    return backups.job(server, job_id)
+
+
+@pytest.fixture
+def linked(server: Server, repository: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """The repository, which is to be copied."""
+    server.call("PUT", f"/repositories/{repository['id']}/s3-sync", {"enabled": True, "plugin_config_id": config["id"]})
+    return repository
+
+
+def test_a_copy_cut_off_in_the_middle_goes_on_and_can_be_restored_from(
+    server: Server,
+    client: dict[str, Any],
+    linked: dict[str, Any],
+    storage: Storage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What lies in the bucket is a borg repository: any tool that downloads it will do."""
+    place = backups.directory(server, linked)
+    backups.borg("config", str(place), "max_segment_size", "600000")
+    (tmp_path / "data").write_bytes(os.urandom(2_000_000))
+    backups.borg("create", f"{place}::plan1-a", str(tmp_path / "data"))
+    segments = sum(1 for file in (place / "data").rglob("*") if file.is_file())
+    assert segments > 3
+    put, sent = Upload.put, 0
+
+    def cut_off(self: Upload, key: str, file: Path) -> None:
+        nonlocal sent
+        sent += 1
+        if sent == 3:
+            raise S3Error("The line is dead.")
+        put(self, key, file)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Upload, "put", cut_off)
+        assert sync(server, client, linked)["error_log"] == "The line is dead."
+    half = storage.objects()
+    assert (len(half), any("/data/" not in key for key in half)) == (2, False)
+
+    done = sync(server, client, linked)
+
+    assert done["status"] == "completed", done["error_log"]
+    everything = sum(1 for file in place.rglob("*") if file.is_file())
+    assert done["logs"][0]["message"].startswith(f"{everything - 2} files were sent and 0 deleted;")
+    restored, prefix = tmp_path / "restored", f"all of it/web/{client['id']}/main/"
+    for key, content in storage.objects().items():
+        target = restored / key.removeprefix(prefix)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    backups.borg("check", str(restored))
+    name = str(tmp_path / "data").lstrip("/")
+    digest = backups.borg("list", "--format", "{sha256}", f"{restored}::plan1-a", name)
+    assert digest == hashlib.sha256((tmp_path / "data").read_bytes()).hexdigest()
+
+
+def test_a_copy_that_somebody_else_changes_is_not_called_complete(
+    server: Server,
+    client: dict[str, Any],
+    linked: dict[str, Any],
+    storage: Storage,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put = Upload.put
+
+    def meddled_with(self: Upload, key: str, file: Path) -> None:
+        put(self, key, file)
+        storage.client.put_object(Bucket=BUCKET, Key=key, Body=b"x")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Upload, "put", meddled_with)
+        failed = sync(server, client, linked)
+    assert (failed["status"], "is not what was sent" in failed["error_log"]) == ("failed", True)
+    assert sync(server, client, linked)["status"] == "completed"
+
+
+def test_a_cancelled_copy_stops_between_two_files(
+    server: Server,
+    client: dict[str, Any],
+    linked: dict[str, Any],
+    storage: Storage,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job_id = backups.add_job(server, client["id"], task_type="s3_sync", status="queued", repository=linked["id"])
+    put = Upload.put
+
+    def cancelled_meanwhile(self: Upload, key: str, file: Path) -> None:
+        put(self, key, file)
+        jobs.cancel(server.run, Job.get_by_id(job_id))
+
+    monkeypatch.setattr(Upload, "put", cancelled_meanwhile)
+    server.work()
+
+    job = backups.job(server, job_id)
+    assert (job["status"], job["duration_seconds"]) == ("cancelled", 0)
+    assert len(storage.objects()) == 1
+
+
+def test_a_limit_is_understood() -> None:
+    told = {"": None, "0": None, "x": None, "500": 500, "10k": 10_240, "10M": 10 * 2**20, "1.5M": None, "2GB": 2**31}
+    assert {text: s3_sync._per_second(text) for text in told} == told
 
 
 def test_a_backup_is_followed_by_a_copy(
-    server: Server, client: dict[str, Any], repository: dict[str, Any], config: dict[str, Any], storage: FakeS3
+    server: Server,
+    client: dict[str, Any],
+    repository: dict[str, Any],
+    config: dict[str, Any],
+    credentials: dict[str, Any],
 ) -> None:
     server.call("PUT", f"/repositories/{repository['id']}/s3-sync", {"enabled": True, "plugin_config_id": config["id"]})
     body = {"name": "p", "repository_id": repository["id"], "directories": "/etc"}
@@ -224,7 +321,7 @@ def test_a_backup_is_followed_by_a_copy(
     server.agent("POST", "/status", client["api_key"], {"job_id": job["job_id"], "result": "completed"})
 
     assert [row["task_type"] for row in server.get("/queue")["queue"]] == ["prune", "s3_sync"]
-    storage.secret_key = "another"
+    server.post(PATH, {**credentials, "secret_key": "another"})
     server.work()
     failed = next(row for row in server.get("/queue")["recent"] if row["task_type"] == "s3_sync")
     assert failed["status"] == "failed"

@@ -12,12 +12,15 @@ from marshmallow import Schema, fields, validate
 from bbs_server.api.http import LARGEST_ID, LARGEST_SIZE, Blueprint, Flag, Text, Whole
 from bbs_server.auth import agent, presented_key, requires_agent
 from bbs_server.runtime import runtime
-from bbs_server.services import agents
+from bbs_server.services import agents, archives, catalogues
 
 blueprint = Blueprint("agent", __name__, description="What agents call")
 
 LONGEST_REPORT = 1_000_000
 """Characters taken from a report's texts; what is kept is less (``services.agents``)."""
+
+LONGEST_LISTING = 6_000_000
+"""Characters of a directory's listing: 20,000 entries with long names."""
 
 RESULTS = ("completed", "failed", "cataloging", "abandoned")
 
@@ -82,10 +85,18 @@ class Status(_Counters):
     deduplicated_size = Whole(most=LARGEST_SIZE, allow_none=True)
     archive_name = Text(maximum=255, allow_none=True)
     error_log = Text(maximum=LONGEST_REPORT, allow_none=True)
-    output_log = Text(maximum=LONGEST_REPORT, allow_none=True)
+    output_log = Text(maximum=LONGEST_LISTING, allow_none=True)
     task_result = Text(maximum=LONGEST_REPORT, allow_none=True)
     had_warnings = Flag(allow_none=True)
     databases_backed_up = fields.Dict(allow_none=True)
+
+
+class FileList(Schema):
+    """A part of an archive's file list, as agents sent it before they had the stream over SSH."""
+
+    archive_id = Whole(required=True, least=1, most=LARGEST_ID)
+    files = fields.List(fields.Dict(), required=True, error_messages={"required": "is required."})
+    done = Flag(load_default=False)
 
 
 @blueprint.route("/register", methods=["POST"])
@@ -141,3 +152,13 @@ def progress(body: dict[str, Any]) -> dict[str, Any]:
 def status(body: dict[str, Any]) -> dict[str, Any]:
     """The last report on a job."""
     return agents.status(runtime(), agent(), body)
+
+
+@blueprint.route("/catalog", methods=["POST"])
+@requires_agent
+@blueprint.body(FileList)
+def catalog(body: dict[str, Any]) -> dict[str, Any]:
+    """A part of an archive's file list; the last one says that it is."""
+    archive = archives.of_client(agent(), body["archive_id"])
+    inserted = catalogues.upload(runtime(), archive, body["files"], done=body["done"])
+    return {"status": "ok", "inserted": inserted}

@@ -11,6 +11,7 @@ from bbs_server.api import (
     agent_tasks,
     all_repositories,
     archives,
+    catalogues,
     client_stats,
     clients,
     health,
@@ -38,8 +39,8 @@ PREFIX = "/api/v1"
 
 
 RESOURCES = (
-    clients, client_stats, agent_tasks, repositories, all_repositories, archives, maintenance, s3_links,
-    plans, schedules, jobs, queue, plugins, plugin_configs, storage, remote_ssh_configs, s3_credentials,
+    clients, client_stats, agent_tasks, repositories, all_repositories, archives, catalogues, maintenance,
+    s3_links, plans, schedules, jobs, queue, plugins, plugin_configs, storage, remote_ssh_configs, s3_credentials,
     tokens, users, log, health, metrics, maintenance_mode, server,
 )  # fmt: skip
 

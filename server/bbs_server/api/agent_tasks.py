@@ -1,20 +1,20 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Work for agents: ``…/restore``, ``…/upgrade-agent``, ``…/plugin-configs/{id}/test`` (admin-api.md §5.6, §6)."""
+"""Work for agents: restores, listings, updates, tests of plugins (admin-api.md §5.6, §6)."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from flask.typing import ResponseReturnValue
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
-from bbs_server.api.http import LARGEST_ID, Blueprint, Text, Whole
+from bbs_server.api.http import LARGEST_ID, Blueprint, Flag, Text, Whole
 from bbs_server.auth import principal, requires
 from bbs_server.backup_plugins.s3_sync import PLUGIN as S3_SYNC
 from bbs_server.runtime import runtime
-from bbs_server.services import agent_tasks, clients, plugin_configs, s3_sync
+from bbs_server.services import agent_tasks, clients, database_restores, plugin_configs, s3_sync
 
 blueprint = Blueprint("agent_tasks", __name__, description="Work that is asked of one agent")
 
@@ -39,6 +39,78 @@ class RestoreQueued(Schema):
 
     status = fields.String(required=True)
     job_id = fields.Integer(required=True)
+
+
+class TaskQueued(Schema):
+    """The job that does it."""
+
+    status = fields.String(required=True)
+    job_id = fields.Integer(required=True)
+    task_type = fields.String(required=True)
+
+
+class DatabaseChosen(Schema):
+    """A database, and whether it replaces the one of its name or gets another name."""
+
+    name = Text(required=True)
+    mode = Text(
+        load_default="replace", validate=validate.OneOf(database_restores.MODES, error="must be replace or rename.")
+    )
+    target_name = Text(load_default=None, allow_none=True)
+
+
+class DatabaseRestore(Schema):
+    """Which databases to restore, from which archive, with whose connection."""
+
+    connector_id = Whole(required=True, least=1, most=LARGEST_ID)
+    archive_id = Whole(required=True, least=1, most=LARGEST_ID)
+    databases = fields.List(
+        fields.Nested(DatabaseChosen),
+        required=True,
+        validate=validate.Length(1, 1000, error="must name at least one database."),
+        error_messages={"invalid": "must be a list of databases.", "required": "is required."},
+    )
+
+
+class Connector(Schema):
+    """A plugin configuration that knows a database server."""
+
+    id = fields.Integer(required=True)
+    name = fields.String(required=True)
+    plugin = fields.String(required=True)
+    plugin_name = fields.String(required=True)
+
+
+class ConnectorList(Schema):
+    """A client's connectors."""
+
+    connectors = fields.List(fields.Nested(Connector))
+
+
+class Listing(Schema):
+    """Which directory to list, and how much of it."""
+
+    path = Text(load_default="/", maximum=PATH_LENGTH)
+    depth = Whole(load_default=1, least=1, most=5)
+    show_hidden = Flag(load_default=False)
+    show_all = Flag(load_default=False)
+    follow_symlinks = Flag(load_default=False)
+    max_entries = Whole(load_default=5000, least=50, most=20000)
+
+
+class BorgVersion(Schema):
+    """Which borg, and where its program is if pip is not to install it."""
+
+    target_version = Text(
+        required=True,
+        validate=validate.Regexp(r"1(\.[0-9]{1,3}){1,2}\Z", error="must be a version of borg 1, such as 1.2.8."),
+    )
+    download_url = Text(
+        load_default=None,
+        allow_none=True,
+        maximum=500,
+        validate=validate.Regexp(r"https://[!-~]+\Z", error="must be an https URL."),
+    )
 
 
 class UpdateQueued(Schema):
@@ -70,6 +142,44 @@ def restore(body: dict[str, Any], client_id: int) -> dict[str, Any]:
         runtime(), client, archive_id=body["archive_id"], paths=body["paths"] or [], destination=destination
     )
     return {"status": "ok", "job_id": job.id}
+
+
+@blueprint.route("/clients/<id:client_id>/restore-db", methods=["POST"])
+@requires("provision", any_user=True)
+@blueprint.body(DatabaseRestore)
+@blueprint.response(202, TaskQueued)
+def restore_databases(body: dict[str, Any], client_id: int) -> dict[str, Any]:
+    """Queue the restore of databases from an archive's dumps, into the database server of a connector."""
+    job = database_restores.request(runtime(), clients.find(principal(), client_id), **body)
+    return {"status": "queued", "job_id": job.id, "task_type": job.task_type}
+
+
+@blueprint.route("/clients/<id:client_id>/db-connectors", methods=["GET"])
+@requires("read", any_user=True)
+@blueprint.response(200, ConnectorList)
+def list_connectors(client_id: int) -> dict[str, Any]:
+    """The plugin configurations that databases can be restored with."""
+    return {"connectors": database_restores.connectors(clients.find(principal(), client_id))}
+
+
+@blueprint.route("/clients/<id:client_id>/list-dir", methods=["POST"])
+@requires("provision", any_user=True)
+@blueprint.body(Listing)
+@blueprint.response(202, TaskQueued)
+def list_directory(body: dict[str, Any], client_id: int) -> dict[str, Any]:
+    """Queue the listing of a directory of the client's machine; the tree becomes the job's task_result."""
+    job = agent_tasks.list_directory(runtime(), clients.find(principal(), client_id), body)
+    return {"status": "queued", "job_id": job.id, "task_type": job.task_type}
+
+
+@blueprint.route("/clients/<id:client_id>/upgrade-borg", methods=["POST"])
+@requires("provision")
+@blueprint.body(BorgVersion)
+@blueprint.response(202, TaskQueued)
+def upgrade_borg(body: dict[str, Any], client_id: int) -> dict[str, Any]:
+    """Queue an update of the client's borg."""
+    job = agent_tasks.update_borg(runtime(), clients.find(principal(), client_id), **body)
+    return {"status": "queued", "job_id": job.id, "task_type": job.task_type}
 
 
 @blueprint.route("/clients/<id:client_id>/upgrade-agent", methods=["POST"])

@@ -14,7 +14,7 @@ from bbs_server.api.http import Blueprint, Flag
 from bbs_server.auth import principal, requires
 from bbs_server.models import Repository
 from bbs_server.runtime import runtime
-from bbs_server.services import archives, clients, repositories
+from bbs_server.services import archives, clients, database_restores, repositories
 
 blueprint = Blueprint("archives", __name__, description="What backups made")
 
@@ -38,6 +38,29 @@ class ArchiveList(Schema):
     """A repository's archives."""
 
     archives = fields.List(fields.Nested(ArchiveShown))
+
+
+class DumpShown(Schema):
+    """The dumps of one plugin configuration."""
+
+    config_id = fields.Integer(allow_none=True)
+    config_name = fields.String(allow_none=True)
+    engine = fields.String(allow_none=True)
+    dump_dir = fields.String(allow_none=True)
+    databases = fields.List(fields.String())
+    per_database = fields.Boolean()
+    compress = fields.Boolean()
+
+
+class DatabaseContents(Schema):
+    """The databases in an archive."""
+
+    archive_id = fields.Integer(required=True)
+    archive_name = fields.String(required=True)
+    backed_up_at = fields.String(required=True)
+    has_databases = fields.Boolean(required=True)
+    databases = fields.List(fields.String(), required=True)
+    groups = fields.List(fields.Nested(DumpShown), required=True)
 
 
 class DeletionQueued(Schema):
@@ -70,6 +93,14 @@ class LockChanged(Schema):
 def list_archives(client_id: int, repository_id: int) -> dict[str, Any]:
     """A repository's archives, newest first."""
     return {"archives": archives.listed(_repository(client_id, repository_id))}
+
+
+@blueprint.route(f"{_ARCHIVES}/<id:archive_id>/databases", methods=["GET"])
+@requires("read", any_user=True)
+@blueprint.response(200, DatabaseContents)
+def list_databases(client_id: int, repository_id: int, archive_id: int) -> dict[str, Any]:
+    """The databases whose dumps an archive holds."""
+    return database_restores.contents(archives.find(_repository(client_id, repository_id), archive_id))
 
 
 @blueprint.route(f"{_ARCHIVES}/<id:archive_id>", methods=["DELETE"])

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from bbs_server.backup_plugins.schema import ABORT_ON_FAILURE, Option, Plugin
 
+LATER = "repo_jobs"
+"""The ``post_script_timing`` of a hook that the server asks for by itself, when the repository is at rest."""
+
 PLUGIN = Plugin(
     identifier=5,
     slug="shell_hook",
@@ -20,7 +23,7 @@ PLUGIN = Plugin(
             kind="select",
             label="When the second program runs",
             default="backup",
-            options={"backup": "Right after borg", "repo_jobs": "When the repository has no more work"},
+            options={"backup": "Right after borg", LATER: "When the repository has no more work"},
         ),
         "expose_passphrase": Option(
             kind="checkbox",

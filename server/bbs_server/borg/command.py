@@ -10,9 +10,11 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bbs_agent.borg import DISK_FULL, DISK_FULL_WORDS, without_traceback
 from bbs_server.processes import ending_with_parent
@@ -26,6 +28,9 @@ UNATTENDED = {
 }
 """Answers to the questions borg would ask a person (agent-protocol.md §10.2)."""
 
+LOCK_WAIT = "--lock-wait=600"
+"""Seconds that every borg, the agents' too, waits for another one to leave a repository (agent-protocol.md §10.1)."""
+
 CONNECTION_CLOSED = "Connection closed by remote host"
 """Borg's words when ssh ended, for whatever reason."""
 
@@ -35,9 +40,19 @@ _DISK_FULL_SENTENCE = f"{DISK_FULL}: the disk of the repository is full; free so
 
 _LOG_TAIL = 4000
 
+_LOOK_SECONDS = 1
+"""How often is looked whether a running borg is still wanted."""
+
+_STOP_SECONDS = 60
+"""How long a borg that was told to end may take to leave the repository in order."""
+
 
 class BorgError(Exception):
     """Borg is missing or failed; the message is its own last words."""
+
+
+class BorgStopped(Exception):
+    """Borg was told to end, because nobody wants its work any more."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +92,8 @@ class Borg:
             "BORG_BASE_DIR": str(base or self._base),
             "BORG_PASSPHRASE": passphrase or "",
             "BORG_DISPLAY_PASSPHRASE": "no",
+            # Asked with --repair alone, which only a job does that a person wanted.
+            "BORG_CHECK_I_KNOW_WHAT_I_AM_DOING": "YES",
             "LC_ALL": "C.UTF-8",
             **({"BORG_RSH": remote_shell} if remote_shell else {}),
         }
@@ -99,6 +116,7 @@ class Borg:
         accept: int = 1,
         remote_shell: str | None = None,
         deleting: bool = False,
+        wanted: Callable[[], bool] | None = None,
     ) -> Outcome:
         """Run borg to its end; it ends early, cleanly, when this process does.
 
@@ -107,23 +125,33 @@ class Borg:
         :param accept: highest exit code that is not a failure; 1 means "with warnings".
         :param remote_shell: the ssh command for a repository on another host.
         :param deleting: answer yes when borg asks whether a whole repository is to be deleted.
+        :param wanted: asked now and then; when it says no, borg is told to end.
         :raises BorgError: borg is missing or failed.
+        :raises BorgStopped: it was not wanted any more.
         """
-        program = shutil.which("borg")
-        if program is None:
-            raise BorgError("borg is not installed on the server: install the package borgbackup.")
-        done = subprocess.run(
-            ending_with_parent([program, *arguments]),
-            env=self.environment(passphrase, base, remote_shell) | (_DELETING if deleting else {}),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
-        if not 0 <= done.returncode <= accept:
-            raise BorgError(reason(done.stderr) or f"borg ended with code {done.returncode}.")
-        return Outcome(done.stdout, done.stderr, warnings=done.returncode != 0)
+        environment = self.environment(passphrase, base, remote_shell) | (_DELETING if deleting else {})
+        with _started(arguments, environment, stderr=subprocess.PIPE) as process:
+            output, log = _finished(process, wanted)
+        if not 0 <= process.returncode <= accept:
+            raise BorgError(reason(log) or f"borg ended with code {process.returncode}.")
+        return Outcome(output, log, warnings=process.returncode != 0)
+
+    @contextmanager
+    def lines(
+        self, arguments: Sequence[str], passphrase: str | None, *, remote_shell: str | None = None
+    ) -> Iterator[Iterator[str]]:
+        """The lines of borg's standard output while it writes them, for output too long to be held.
+
+        :raises BorgError: borg is missing or failed; told when the ``with`` block ends.
+        """
+        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
+            with _started(arguments, self.environment(passphrase, None, remote_shell), stderr=log) as process:
+                assert process.stdout is not None
+                yield iter(process.stdout)
+                process.wait()
+            if process.returncode not in (0, 1):
+                log.seek(0)
+                raise BorgError(reason(log.read()) or f"borg ended with code {process.returncode}.")
 
     def init(
         self,
@@ -145,6 +173,46 @@ class Borg:
         with tempfile.TemporaryDirectory(prefix="init-", dir=self._base) as base:
             arguments = ["init", *options, f"--encryption={encryption}", str(repository)]
             self.perform(arguments, passphrase, base=Path(base), accept=0, remote_shell=remote_shell)
+
+
+@contextmanager
+def _started(arguments: Sequence[str], environment: dict[str, str], *, stderr: Any) -> Iterator[subprocess.Popen[str]]:
+    program = shutil.which("borg")
+    if program is None:
+        raise BorgError("borg is not installed on the server: install the package borgbackup.")
+    with subprocess.Popen(
+        ending_with_parent([program, *arguments]),
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        encoding="utf-8",
+        errors="replace",
+    ) as process:
+        try:
+            yield process
+        except BaseException:
+            _end(process)
+            raise
+
+
+def _finished(process: subprocess.Popen[str], wanted: Callable[[], bool] | None) -> tuple[str, str]:
+    """Standard output and standard error of a borg that has ended."""
+    while True:
+        try:
+            return process.communicate(timeout=_LOOK_SECONDS if wanted else None)
+        except subprocess.TimeoutExpired:
+            if wanted is not None and not wanted():
+                raise BorgStopped from None
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Tell borg to end. It then rolls back what it has begun and gives its lock back."""
+    process.terminate()
+    try:
+        process.communicate(timeout=_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def reason(log: str) -> str:

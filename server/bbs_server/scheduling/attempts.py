@@ -69,11 +69,13 @@ def give_up_silent(run: Runtime, silence: timedelta, since: datetime | None = No
 
 
 def give_up_expired(run: Runtime) -> None:
-    """Give up the server's own jobs whose worker has not renewed its lease."""
+    """Give up the server's own jobs whose worker has not renewed its lease; nobody is at the cancelled ones any more."""
     expired = Job.lease_expires_at.is_null() | (Job.lease_expires_at <= run.clock())
     lost = Job.select().where((Job.status == states.RUNNING) & Job.task_type.in_(jobs.SERVER_TASKS) & expired)
     for job in list(lost):
         give_up(run, job, "The server was stopped in the middle of this job.", only_if=expired)
+    for job in list(Job.select().where(jobs.stopping() & expired)):
+        jobs.end_cancelled(run, job)
 
 
 def give_up(run: Runtime, job: Job, reason: str, *, only_if: Any = None) -> bool:

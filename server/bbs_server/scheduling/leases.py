@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from bbs_server.models import Job, Lease
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import states
+from bbs_server.services import jobs
 
 SCHEDULING, UPKEEP = "scheduling", "upkeep"
 
@@ -47,7 +48,7 @@ def renew(run: Runtime, who: str) -> None:
     with run.writing():
         Lease.update(expires_at=_expiry(run)).where(Lease.holder == who).execute()
         Job.update(lease_expires_at=_expiry(run)).where(
-            (Job.status == states.RUNNING) & (Job.lease_holder == who)
+            ((Job.status == states.RUNNING) | jobs.stopping()) & (Job.lease_holder == who)
         ).execute()
 
 

@@ -220,7 +220,7 @@ def _is_in_the_way(plan: Plan) -> bool:
 
 def _repository_is_free() -> peewee.Expression:
     other = Job.alias()
-    at_work = other.status.in_(states.OCCUPYING) | jobs.lingering(other)
+    at_work = other.status.in_(states.OCCUPYING) | jobs.lingering(other) | jobs.stopping(other)
     busy = other.select(other.id).where((other.repository == Job.repository) & at_work)
     free: peewee.Expression = ~peewee.fn.EXISTS(busy)
     return free

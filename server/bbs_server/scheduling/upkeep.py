@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import peewee
 
-from bbs_server.models import Job, Repository, Setting
+from bbs_server.backup_plugins import shell_hook
+from bbs_server.models import Job, Plan, PlanPlugin, PluginConfig, Repository, Setting
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import states
-from bbs_server.services import jobs
+from bbs_server.services import catalogues, plans, server_jobs
 
-_COMPACTIONS = "compactions_queued"
+_COMPACTIONS, _CATALOGUES = "compactions_queued", "catalogues_cleaned"
+_DAY = timedelta(days=1)
 _SATURDAY, _HOUR = 5, 2
 
 
@@ -25,17 +28,82 @@ def queue_compactions(run: Runtime) -> int:
     Returns how many were queued.
     """
     saturday = _latest_saturday(run.clock())
-    noted: Setting | None = Setting.get_or_none(Setting.name == _COMPACTIONS)
-    if noted is not None and datetime.fromisoformat(noted.value) >= saturday:
+    if _last(_COMPACTIONS) >= saturday:
         return 0
     with run.writing():
         causes = _deletions_to_follow()
         for cause in causes:
-            jobs.queue_server_task(run, cause, "compact")
-        value = saturday.isoformat()
-        told = Setting.insert(name=_COMPACTIONS, value=value)
-        told.on_conflict(conflict_target=[Setting.name], update={Setting.value: value}).execute()
+            server_jobs.follow_up(run, cause, "compact")
+        _note(_COMPACTIONS, saturday)
     return len(causes)
+
+
+def queue_deferred_hooks(run: Runtime) -> int:
+    """Queue the post scripts that were to wait until their repository has no more work (agent-protocol.md §9, §11).
+
+    Returns how many were queued.
+    """
+    waiting = [(backup, hook) for backup in _backups_with_hooks(run) for hook in _deferred(backup.plan)]
+    with run.writing():
+        for backup, hook in waiting:
+            Job.create(
+                client=backup.client_id,
+                plan=backup.plan_id,
+                repository=backup.repository_id,
+                plugin_config=hook,
+                parent_job=backup,
+                task_type="plugin_post",
+                status=states.QUEUED,
+                queued_at=run.clock(),
+            )
+    return len(waiting)
+
+
+def remove_orphaned_catalogues(run: Runtime) -> int:
+    """Once a day, remove the file catalogues that belong to no archive; returns how many files."""
+    if run.clock() - _last(_CATALOGUES) < _DAY:
+        return 0
+    with run.writing():
+        _note(_CATALOGUES, run.clock())
+    return catalogues.remove_orphans(run)
+
+
+def _last(name: str) -> datetime:
+    noted: Setting | None = Setting.get_or_none(Setting.name == name)
+    return datetime.fromisoformat(noted.value) if noted else datetime.min.replace(tzinfo=UTC)
+
+
+def _note(name: str, moment: datetime) -> None:
+    value = moment.isoformat()
+    told = Setting.insert(name=name, value=value)
+    told.on_conflict(conflict_target=[Setting.name], update={Setting.value: value}).execute()
+
+
+def _backups_with_hooks(run: Runtime) -> list[Job]:
+    """Backups of the last day whose repository is at rest, whose plan has a hook, and whose hooks have not run."""
+    other, child = Job.alias(), Job.alias()
+    busy = other.select(other.id).where((other.repository == Job.repository) & other.status.in_(states.ACTIVE))
+    followed = child.select(child.id).where((child.parent_job == Job.id) & (child.task_type == "plugin_post"))
+    hooks = (
+        PlanPlugin.select(PlanPlugin.id)
+        .join(PluginConfig)
+        .where((PlanPlugin.plan == Job.plan) & (PluginConfig.plugin == shell_hook.PLUGIN.slug))
+    )
+    found = Job.select().where(
+        (Job.task_type == "backup")
+        & (Job.status == states.COMPLETED)
+        & (Job.completed_at >= run.clock() - _DAY)
+        & ~peewee.fn.EXISTS(busy)
+        & ~peewee.fn.EXISTS(followed)
+        & peewee.fn.EXISTS(hooks)
+    )
+    return list(found.order_by(Job.id))
+
+
+def _deferred(plan: Plan | None) -> list[PluginConfig]:
+    attached = plans.attached_configs(plan) if plan else []
+    hooks = [config for config in attached if config.plugin == shell_hook.PLUGIN.slug]
+    return [hook for hook in hooks if json.loads(hook.config).get("post_script_timing") == shell_hook.LATER]
 
 
 def _latest_saturday(now: datetime) -> datetime:

@@ -18,8 +18,9 @@ from functools import partial
 
 from bbs_server.models import Repository
 from bbs_server.runtime import Runtime
-from bbs_server.scheduling import attempts, housekeeping, leases, maintenance, queue, recognition, upkeep
-from bbs_server.services import health, repositories, trash
+from bbs_server.scheduling import attempts, housekeeping, leases, queue, recognition, upkeep
+from bbs_server.server_tasks import runner
+from bbs_server.services import catalogues, health, repositories, trash
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ def _lead(name: str, who: str, steps: tuple[Step, ...], run: Runtime) -> None:
 
 def _do_jobs(who: str, stop: threading.Event, run: Runtime) -> None:
     """Do the server's own jobs as long as there are any."""
-    while not stop.is_set() and maintenance.do_next(run, who):
+    while not stop.is_set() and runner.do_next(run, who):
         pass
 
 
@@ -141,11 +142,16 @@ def _measure_repositories(run: Runtime) -> None:
         repositories.measure(repository)
 
 
-SCHEDULING: tuple[Step, ...] = (health.note_round, queue.queue_due_plans, upkeep.queue_compactions, queue.promote)
+SCHEDULING: tuple[Step, ...] = (
+    health.note_round, queue.queue_due_plans, upkeep.queue_compactions, upkeep.queue_deferred_hooks, queue.promote,
+)  # fmt: skip
 """Quick steps that plans wait for."""
 
 AFTERWARDS: tuple[Step, ...] = (_measure_repositories,)
 """What jobs leave to do."""
 
-UPKEEP: tuple[Step, ...] = (recognition.search, *AFTERWARDS, trash.empty, housekeeping.forget)
+UPKEEP: tuple[Step, ...] = (
+    recognition.search, catalogues.receive_all, *AFTERWARDS, upkeep.remove_orphaned_catalogues, trash.empty,
+    housekeeping.forget,
+)  # fmt: skip
 """Steps that may take a while."""

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from bbs_server.errors import Invalid, NotFound
-from bbs_server.models import Archive, Client, Job, PluginConfig, Repository
+from bbs_server.errors import Conflict, Invalid
+from bbs_server.models import Client, Job, PluginConfig
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import states
-from bbs_server.services import audit
+from bbs_server.services import archives, audit
 
-RESTORE, PLUGIN_TEST, UPDATE_AGENT = "restore", "plugin_test", "update_agent"
+RESTORE, PLUGIN_TEST, LIST_DIRECTORY = "restore", "plugin_test", "list_dir"
+UPDATE_AGENT, UPDATE_BORG = "update_agent", "update_borg"
+
+_BORG_BINARY = "/usr/local/bin/borg"
+"""Where agents put a borg that is no package (agent-protocol.md §7.2)."""
 
 
 def restore(run: Runtime, client: Client, *, archive_id: int, paths: list[str], destination: str | None) -> Job:
@@ -25,14 +30,7 @@ def restore(run: Runtime, client: Client, *, archive_id: int, paths: list[str], 
     :param destination: the folder to restore into; None: where the agent runs.
     :raises NotFound: no such archive of this client.
     """
-    archive: Archive | None = (
-        Archive.select(Archive)
-        .join(Repository)
-        .where((Archive.id == archive_id) & (Repository.client == client))
-        .first()
-    )
-    if archive is None:
-        raise NotFound("Archive not found.")
+    archive = archives.of_client(client, archive_id)
     for path in paths:
         _refuse_bad_path(path)
     if destination is not None and not re.match(r"/|[A-Za-z]:[\\/]", destination):
@@ -67,6 +65,43 @@ def update_agent(run: Runtime, client: Client) -> bool:
         _queue(run, client, UPDATE_AGENT)
         audit.record(run, "client.update_agent", f'Update of the agent of "{client.name}" queued.', client=client)
     return True
+
+
+def update_borg(run: Runtime, client: Client, *, target_version: str, download_url: str | None) -> Job:
+    """Queue an update of the client's borg.
+
+    :param download_url: a program for the client's machine; None: the agent uses pip.
+    :raises Conflict: one is pending.
+    """
+    with run.writing():
+        pending = client.jobs.where((Job.task_type == UPDATE_BORG) & Job.status.in_(states.ACTIVE)).first()
+        if pending is not None:
+            raise Conflict("An update of borg is already queued or running.", job_id=pending.id)
+        parameters = {
+            "target_version": target_version,
+            "download_url": download_url,
+            "install_method": "binary" if download_url else "pip",
+            "binary_path": _BORG_BINARY,
+            "fallback_to_pip": True,
+            "source": "official",
+        }
+        job = _queue(run, client, UPDATE_BORG, task_parameters=json.dumps(parameters))
+        text = f'Update of borg to {target_version} on "{client.name}" queued.'
+        audit.record(run, "client.update_borg", text, client=client)
+    return job
+
+
+def list_directory(run: Runtime, client: Client, parameters: Mapping[str, Any]) -> Job:
+    """Queue the listing of a directory of the client's machine; the tree becomes the job's ``task_result``.
+
+    :param parameters: the task's keys, ``path`` among them (agent-protocol.md §7.2).
+    """
+    if not parameters["path"].startswith("/"):
+        raise Invalid("path: must be an absolute path.")
+    with run.writing():
+        job = _queue(run, client, LIST_DIRECTORY, task_parameters=json.dumps(dict(parameters)))
+        audit.record(run, "client.list_directory", f"Listing of {parameters['path']} queued.", client=client)
+    return job
 
 
 def _queue(run: Runtime, client: Client, task_type: str, **columns: Any) -> Job:

@@ -17,7 +17,7 @@ from bbs_server.errors import NotFound
 from bbs_server.models import Archive, Client, Job
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import attempts, queue, states
-from bbs_server.services import agent_keys, completion, jobs, tasks
+from bbs_server.services import agent_keys, agent_tasks, catalogues, completion, jobs, tasks
 from bbs_server.statements import Statement, slot
 
 FACTS: dict[str, int] = {
@@ -208,11 +208,11 @@ def _end(run: Runtime, job: Job, report: Mapping[str, Any], *, completed: bool) 
         started_at=job.started_at or now,
         error_log=error_log[:_ERROR_LOG_LENGTH] if error_log else None,
         had_warnings=bool(report.get("had_warnings")),
-        task_result=report.get("task_result"),
+        task_result=_task_result(job, report),
         last_progress_at=now,
         **changes,
     )
-    if report.get("output_log"):
+    if report.get("output_log") and job.task_type != agent_tasks.LIST_DIRECTORY:
         jobs.log(run, job, "info", report["output_log"][:_LOG_LENGTH])
     if completed and job.task_type == "backup":
         completion.after_backup(run, job, now)
@@ -223,20 +223,29 @@ def _record_archive(run: Runtime, job: Job, report: Mapping[str, Any]) -> int | 
     if job.task_type != "backup" or not name or job.repository_id is None:
         return _archive_of(job)
     databases = report.get("databases_backed_up")
-    archive, _ = Archive.get_or_create(
-        repository=job.repository_id,
-        name=name,
-        defaults={
-            "job": job,
-            "plan": job.plan_id,
-            "file_count": report.get("files_processed") or report.get("files_total") or 0,
-            "original_size": report.get("original_size") or 0,
-            "deduplicated_size": report.get("deduplicated_size") or 0,
-            "databases": json.dumps(databases) if databases else None,
-            "created_at": run.clock(),
-        },
+    columns = {
+        "job": job,
+        "plan": job.plan_id,
+        "file_count": report.get("files_processed") or report.get("files_total") or 0,
+        "original_size": report.get("original_size") or 0,
+        "deduplicated_size": report.get("deduplicated_size") or 0,
+        "databases": json.dumps(databases) if databases else None,
+        # The agent reports when its stream has ended.
+        "catalogue_is_waiting": catalogues.stream_of(job.client_id, job.id).is_file(),
+    }
+    archive, created = Archive.get_or_create(
+        repository=job.repository_id, name=name, defaults={**columns, "created_at": run.clock()}
     )
+    if not created and archive.job_id is None:
+        # It was found in the repository before its agent could be heard.
+        Archive.update(columns).where(Archive.id == archive.id).execute()
     return int(archive.id)
+
+
+def _task_result(job: Job, report: Mapping[str, Any]) -> str | None:
+    """What a job was for, if that is a text; a directory's listing comes as output (agent-protocol.md §5.4)."""
+    result: str | None = report.get("output_log" if job.task_type == agent_tasks.LIST_DIRECTORY else "task_result")
+    return result
 
 
 def _archive_of(job: Job) -> int | None:

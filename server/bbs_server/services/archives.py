@@ -9,10 +9,9 @@ from typing import Any
 
 from bbs_server.clock import wire
 from bbs_server.errors import Conflict, NotFound
-from bbs_server.models import Archive, Job, Repository
+from bbs_server.models import Archive, Client, Job, Repository
 from bbs_server.runtime import Runtime
-from bbs_server.services import audit
-from bbs_server.services.maintenance import queue_once
+from bbs_server.services import audit, server_jobs
 from bbs_server.services.repositories import LOCK_PREFIX
 
 
@@ -22,6 +21,18 @@ def find(repository: Repository, archive_id: int) -> Archive:
     :raises NotFound: unknown, or another repository's.
     """
     found: Archive | None = repository.archives.where(Archive.id == archive_id).first()
+    if found is None:
+        raise NotFound("Archive not found.")
+    return found
+
+
+def of_client(client: Client, archive_id: int) -> Archive:
+    """One archive in any repository of a client.
+
+    :raises NotFound: unknown, or another client's.
+    """
+    mine = (Archive.id == archive_id) & (Repository.client == client)
+    found: Archive | None = Archive.select(Archive, Repository).join(Repository).where(mine).first()
     if found is None:
         raise NotFound("Archive not found.")
     return found
@@ -64,7 +75,7 @@ def delete(run: Runtime, repository: Repository, archive: Archive) -> Job:
     if is_locked(archive):
         raise Conflict(f'The archive "{archive.name}" is locked: unlock it first.', reason="locked")
     with run.writing():
-        job = queue_once(
+        job = server_jobs.request(
             run,
             repository,
             "archive_delete",
@@ -91,7 +102,7 @@ def lock(run: Runtime, repository: Repository, archive: Archive, *, locked: bool
         return None
     wanted = name_when(archive, locked=locked)
     with run.writing():
-        job = queue_once(
+        job = server_jobs.request(
             run,
             repository,
             "archive_lock",

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from bbs_server.models import Job, Plan, Repository
 from bbs_server.runtime import Runtime
-from bbs_server.services import jobs, s3_links
+from bbs_server.services import jobs, s3_links, server_jobs
 
 
 def after_backup(run: Runtime, job: Job, at: datetime) -> None:
@@ -17,5 +17,5 @@ def after_backup(run: Runtime, job: Job, at: datetime) -> None:
     Plan.update(last_success=at).where(Plan.id == job.plan_id).execute()
     Repository.update(size_is_stale=True).where(Repository.id == job.repository_id).execute()
     if jobs.retains(job.plan):
-        jobs.queue_server_task(run, job, "prune")
+        server_jobs.follow_up(run, job, "prune")
     s3_links.queue_copy(run, job)

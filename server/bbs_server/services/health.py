@@ -53,7 +53,7 @@ def report(run: Runtime) -> dict[str, Any]:
         "database": _database(),
         "scheduler": _scheduler(run),
         "storage": _storage(),
-        "catalog": {"status": OK, "message": "Catalogues lie beside the repositories; there is no search engine"},
+        "catalog": {"status": OK, "message": "Catalogues lie beside the repositories; no second database is needed"},
         "clients": _clients(run),
         "backups": _backups(run),
         "maintenance": _maintenance(),

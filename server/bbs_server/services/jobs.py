@@ -17,15 +17,20 @@ from bbs_server.errors import Conflict, Invalid, NotFound
 from bbs_server.models import Archive, Client, Job, JobLog, Plan, Repository
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import states
-from bbs_server.services import audit, clients
+from bbs_server.services import audit, clients, server_jobs
 
 MAXIMUM_PAGE = 200
 DEFAULT_PAGE = 50
 
-SERVER_TASKS = frozenset({"prune", "compact", "repo_check", "break_lock", "archive_delete", "archive_lock", "s3_sync"})
+SERVER_TASKS = frozenset(
+    {
+        "prune", "compact", "repo_check", "repo_repair", "break_lock", "archive_delete", "archive_lock",
+        "catalog_rebuild", "catalog_rebuild_full", "s3_sync",
+    }
+)  # fmt: skip
 """Task types the worker carries out; all others are for agents (agent-protocol.md §7.2)."""
 
-LOCKING_TASKS = frozenset({"backup", "restore"})
+LOCKING_TASKS = frozenset({"backup", "restore", "restore_mysql", "restore_pg", "restore_mongo"})
 """Task types that may leave a lock in the repository when they are cut off."""
 
 _DAY = timedelta(days=1)
@@ -203,14 +208,27 @@ def lingering(table: Any = Job) -> Any:
     )
 
 
+def stopping(table: Any = Job) -> Any:
+    """The condition for a cancelled job of the server's own whose borg has not ended yet; see :func:`lingering`.
+
+    :param table: the jobs, or an alias of them.
+    """
+    return (
+        (table.status == states.CANCELLED)
+        & table.task_type.in_(SERVER_TASKS)
+        & table.started_at.is_null(False)
+        & table.duration_seconds.is_null()
+    )
+
+
 def end_cancelled(run: Runtime, job: Job) -> None:
-    """Take note that no agent works on a cancelled job any more: now a lock it left behind can go."""
+    """Take note that nobody works on a cancelled job any more: now a lock it left behind can go."""
     duration = int((run.clock() - (job.started_at or run.clock())).total_seconds())
     first = (Job.id == job.id) & (Job.status == states.CANCELLED) & Job.duration_seconds.is_null()
     with run.writing():
         ended = Job.update(duration_seconds=duration).where(first).execute()
         if ended and job.task_type in LOCKING_TASKS and job.repository_id:
-            queue_server_task(run, job, "break_lock")
+            server_jobs.follow_up(run, job, "break_lock")
 
 
 def retry(run: Runtime, job: Job) -> Job:
@@ -236,30 +254,11 @@ def retry(run: Runtime, job: Job) -> Job:
             restore_databases=job.restore_databases,
             # An agent's archive gets a new name; the server's jobs are about an existing one.
             archive_name=job.archive_name if job.task_type in SERVER_TASKS else None,
+            task_parameters=job.task_parameters,
             queued_at=run.clock(),
         )
         audit.record(run, "job.retry", f"Job #{job.id} retried as #{again.id}.", client=job.client)
     return again
-
-
-def queue_server_task(run: Runtime, cause: Job, task_type: str) -> None:
-    """Queue work on the server that follows from a job, unless the same work is already waiting."""
-    waiting = Job.select().where(
-        (Job.repository == cause.repository_id)
-        & (Job.plan == cause.plan_id if cause.plan_id else Job.plan.is_null())
-        & (Job.task_type == task_type)
-        & (Job.status == states.QUEUED)
-    )
-    if not waiting.exists():
-        Job.create(
-            client=cause.client_id,
-            plan=cause.plan_id,
-            repository=cause.repository_id,
-            parent_job=cause,
-            task_type=task_type,
-            status=states.QUEUED,
-            queued_at=run.clock(),
-        )
 
 
 def log(run: Runtime, job: Job, level: str, message: str) -> None:

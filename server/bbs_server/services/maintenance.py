@@ -5,18 +5,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from bbs_server.errors import Conflict, Invalid
+from bbs_server.errors import Invalid
 from bbs_server.models import Job, Repository
 from bbs_server.runtime import Runtime
-from bbs_server.scheduling import states
-from bbs_server.services import audit
+from bbs_server.services import audit, server_jobs
 
 ACTIONS = {
     "check": "repo_check",
     "compact": "compact",
+    "repair": "repo_repair",
     "break_lock": "break_lock",
+    "catalog_rebuild": "catalog_rebuild",
+    "catalog_rebuild_full": "catalog_rebuild_full",
     "prune": "prune",
 }
 """What can be asked for, and the task type that does it. ``prune`` is ours: every plan by its own rules."""
@@ -32,40 +32,8 @@ def request(run: Runtime, repository: Repository, action: str) -> Job:
         raise Invalid(f"action: must be one of {', '.join(ACTIONS)}.", valid_actions=list(ACTIONS))
     with run.writing():
         refusal = f'A {action} of "{repository.name}" is already queued or running.'
-        job = queue_once(run, repository, ACTIONS[action], refusal, details={"action": action})
+        job = server_jobs.request(run, repository, ACTIONS[action], refusal, details={"action": action})
         audit.record(
             run, "repository.maintenance", f'{action} of "{repository.name}" queued.', client=repository.client
         )
-    return job
-
-
-def queue_once(
-    run: Runtime,
-    repository: Repository,
-    task_type: str,
-    refusal: str,
-    *,
-    details: dict[str, Any] | None = None,
-    **columns: Any,
-) -> Job:
-    """Queue a server job unless one of its type is active on the repository; inside a transaction.
-
-    :param refusal: the sentence when there is one.
-    :param details: further keys of the refusal.
-    :param columns: what the job needs to know.
-    :raises Conflict: with the status ``already_queued`` and the job's id.
-    """
-    active: Job | None = repository.jobs.where((Job.task_type == task_type) & Job.status.in_(states.ACTIVE)).first()
-    if active is not None:
-        conflict = Conflict(refusal, status="already_queued", job_id=active.id, **(details or {}))
-        conflict.details["message"] = refusal
-        raise conflict
-    job: Job = Job.create(
-        client=repository.client_id,
-        repository=repository,
-        task_type=task_type,
-        status=states.QUEUED,
-        queued_at=run.clock(),
-        **columns,
-    )
     return job

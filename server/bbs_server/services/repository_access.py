@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from bbs_server.borg.command import Outcome
+from bbs_server.borg.command import LOCK_WAIT, Outcome
 from bbs_server.models import Repository
 from bbs_server.runtime import Runtime
 from bbs_server.services import remote_ssh_configs, repositories, storage
@@ -37,22 +37,41 @@ def borg(
     archive: str | None = None,
     then: Sequence[str] = (),
     accept: int = 1,
+    wanted: Callable[[], bool] | None = None,
 ) -> Outcome:
-    """Run a borg command on a repository.
+    """Run a borg command on a repository; it waits for another borg to leave.
 
     :param archive: the archive it is about.
     :param then: what follows the repository on the command line.
     :param accept: highest exit code that is not a failure.
+    :param wanted: asked now and then; when it says no, borg is told to end.
     :raises BorgError: it failed.
+    :raises BorgStopped: it was not wanted any more.
     """
     with access(run, repository) as way:
         target = f"{way.url}::{archive}" if archive else way.url
         return run.borg.perform(
-            [command, *way.options, *options, target, *then],
+            [command, *way.options, LOCK_WAIT, *options, target, *then],
             repositories.passphrase(run, repository),
             accept=accept,
             remote_shell=way.remote_shell,
+            wanted=wanted,
         )
+
+
+@contextmanager
+def borg_lines(
+    run: Runtime, repository: Repository, command: str, *options: str, archive: str
+) -> Iterator[Iterator[str]]:
+    """The lines that a borg command on an archive writes, one at a time.
+
+    :raises BorgError: it failed; told when the ``with`` block ends.
+    """
+    with access(run, repository) as way:
+        arguments = [command, *way.options, LOCK_WAIT, *options, f"{way.url}::{archive}"]
+        secret = repositories.passphrase(run, repository)
+        with run.borg.lines(arguments, secret, remote_shell=way.remote_shell) as lines:
+            yield lines
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from bbs_server.backup_plugins import s3_sync
 from bbs_server.errors import Invalid, NotFound
 from bbs_server.models import Job, PluginConfig, Repository, S3Link
 from bbs_server.runtime import Runtime
-from bbs_server.services import audit, jobs
+from bbs_server.services import audit, server_jobs
 from bbs_server.statements import Statement, slot
 
 
@@ -87,7 +87,7 @@ def switch(run: Runtime, repository: Repository, *, enabled: bool, plugin_config
 def queue_copy(run: Runtime, cause: Job) -> None:
     """Queue the copying of a repository that a job has changed, if it is to be copied."""
     if S3Link.select().where((S3Link.repository == cause.repository_id) & S3Link.enabled).exists():
-        jobs.queue_server_task(run, cause, "s3_sync")
+        server_jobs.follow_up(run, cause, "s3_sync")
 
 
 def _config(repository: Repository, config_id: int) -> PluginConfig:

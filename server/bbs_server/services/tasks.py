@@ -10,14 +10,13 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
 
-from bbs_server.backup_plugins import PLUGINS
-from bbs_server.borg.command import UNATTENDED
+from bbs_server.backup_plugins import PLUGINS, s3_sync
+from bbs_server.borg.command import LOCK_WAIT, UNATTENDED
 from bbs_server.borg.options import split_options
+from bbs_server.errors import Invalid
 from bbs_server.models import Archive, Job, Plan, PluginConfig, Repository
 from bbs_server.runtime import Runtime
-from bbs_server.services import jobs, plans, plugin_configs, remote_ssh_configs, repositories
-
-LOCK_WAIT = "--lock-wait=600"
+from bbs_server.services import database_restores, jobs, plans, plugin_configs, remote_ssh_configs, repositories
 
 AGENT_KEY_FILE = "/etc/bbs-agent/ssh_key"
 """Where a stock agent keeps its SSH key; the bundled agent puts its own place instead."""
@@ -50,7 +49,8 @@ def _backup(run: Runtime, job: Job) -> dict[str, Any]:
     plan, repository = job.plan, job.repository
     if plan is None or repository is None:
         raise NothingToDo("The plan or the repository of this backup was deleted.")
-    configs = plans.attached_configs(plan)
+    # The server itself copies to S3; the keys to that are nothing for the client.
+    configs = [config for config in plans.attached_configs(plan) if config.plugin != s3_sync.PLUGIN.slug]
     directories = _with_dump_folders(run, plans.lines(plan.directories), configs)
     command = [
         "borg", "create", *_remote_options(repository), "--json", "--log-json", "--list", "--progress", LOCK_WAIT,
@@ -79,22 +79,41 @@ def _restore(run: Runtime, job: Job) -> dict[str, Any]:
     if archive is None or job.repository is None:
         raise NothingToDo("The archive to restore from is gone.")
     paths = [path.lstrip("/") for path in json.loads(job.restore_paths or "[]")]
-    task: dict[str, Any] = {
-        "command": [
-            "borg", "extract", *_remote_options(job.repository), "--log-json", "--progress", "--list", LOCK_WAIT,
-            f"{job.repository.path}::{archive.name}", *paths,
-        ],
-        "env": _environment(run, job.repository),
-        **_remote_key(run, job.repository),
-    }  # fmt: skip
-    return task | ({"cwd": job.restore_destination} if job.restore_destination else {})
+    destination = {"cwd": job.restore_destination} if job.restore_destination else {}
+    return _extract(run, job.repository, archive, paths) | destination
 
 
-def _plugin_test(run: Runtime, job: Job) -> dict[str, Any]:
+def _restore_databases(run: Runtime, job: Job) -> dict[str, Any]:
+    archive: Archive | None = Archive.get_or_none(Archive.id == job.restore_archive_id)
+    connector, repository = job.plugin_config, job.repository
+    if archive is None or connector is None or repository is None:
+        raise NothingToDo("The archive to restore from, or the configuration of the database, is gone.")
+    try:
+        paths, about_databases = database_restores.instructions(run, archive, connector, job)
+    except Invalid as error:
+        raise NothingToDo(error.message) from error
+    return _extract(run, repository, archive, paths) | about_databases
+
+
+def _extract(run: Runtime, repository: Repository, archive: Archive, paths: list[str]) -> dict[str, Any]:
+    command = [
+        "borg", "extract", *_remote_options(repository), "--log-json", "--progress", "--list", LOCK_WAIT,
+        f"{repository.path}::{archive.name}", *paths,
+    ]  # fmt: skip
+    return {"command": command, "env": _environment(run, repository), **_remote_key(run, repository)}
+
+
+def _one_plugin(run: Runtime, job: Job) -> dict[str, Any]:
     if job.plugin_config is None:
-        raise NothingToDo("The plugin configuration to test was deleted.")
+        raise NothingToDo("The plugin configuration was deleted.")
     config = job.plugin_config
     return {"plugin": {"slug": config.plugin, "config": plugin_configs.opened(run, config)}}
+
+
+def _parameters(run: Runtime, job: Job) -> dict[str, Any]:
+    """What was asked for, word for word."""
+    parameters: dict[str, Any] = json.loads(job.task_parameters or "{}")
+    return parameters
 
 
 def _plugin(run: Runtime, config: PluginConfig) -> dict[str, Any]:
@@ -145,6 +164,13 @@ def _remote_key(run: Runtime, repository: Repository) -> dict[str, str]:
 _BUILDERS: dict[str, Callable[[Runtime, Job], dict[str, Any]]] = {
     "backup": _backup,
     "restore": _restore,
-    "plugin_test": _plugin_test,
+    "plugin_test": _one_plugin,
+    "plugin_post": _one_plugin,
+    "list_dir": _parameters,
     "update_agent": lambda run, job: {},
+    "update_borg": _parameters,
+    **dict.fromkeys(database_restores.TASK_TYPES, _restore_databases),
 }
+
+KINDS = frozenset(_BUILDERS)
+"""The task types that agents are told."""
