@@ -69,7 +69,7 @@ def give_up_silent(run: Runtime, silence: timedelta, since: datetime | None = No
 
 
 def give_up_expired(run: Runtime) -> None:
-    """Give up the server's own jobs whose worker has not renewed its lease; nobody is at the cancelled ones any more."""
+    """Give up the server's own jobs whose worker has not renewed its lease; cancelled ones are over then."""
     expired = Job.lease_expires_at.is_null() | (Job.lease_expires_at <= run.clock())
     lost = Job.select().where((Job.status == states.RUNNING) & Job.task_type.in_(jobs.SERVER_TASKS) & expired)
     for job in list(lost):

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bbs_agent.plugins.dumps import ALL, file_name
+from bbs_agent.plugins.dump_files import ALL, file_name
 from bbs_server.backup_plugins import PLUGINS
 from bbs_server.clock import wire
 from bbs_server.errors import Conflict, Invalid, NotFound
