@@ -93,7 +93,7 @@ def test_an_update_is_queued_once(server: Server, client: dict[str, Any]) -> Non
     assert server.post(path) == {"status": "ok", "queued": 0, "already_pending": True}
 
     (task,) = server.agent("GET", "/tasks", client["api_key"]).json["tasks"]
-    assert task == {"task": "update_agent", "job_id": task["job_id"]}
+    assert task == {"task": "update_agent", "job_id": task["job_id"], "attempt": 1}
 
 
 def test_the_agents_download_has_the_digest_that_is_told(server: Server) -> None:
@@ -119,6 +119,7 @@ def test_an_update_of_borg_says_where_it_comes_from(server: Server, client: dict
 
     (task,) = server.agent("GET", "/tasks", client["api_key"]).json["tasks"]
     assert task == {
+        "attempt": 1,
         "task": "update_borg", "job_id": queued.json["job_id"], "target_version": "1.2.8", "download_url": None,
         "install_method": "pip", "binary_path": "/usr/local/bin/borg", "fallback_to_pip": True, "source": "official",
     }  # fmt: skip
@@ -152,6 +153,7 @@ def test_a_directory_is_listed(server: Server, client: dict[str, Any]) -> None:
 
     (task,) = server.agent("GET", "/tasks", client["api_key"]).json["tasks"]
     assert task == {
+        "attempt": 1,
         "task": "list_dir", "job_id": queued.json["job_id"], "path": "/etc", "depth": 2, "show_hidden": True,
         "show_all": False, "follow_symlinks": False, "max_entries": 5000,
     }  # fmt: skip
