@@ -13,7 +13,7 @@ attributes:
     description: Can run in check mode and tell what would change, without changing anything.
     support: full
   diff_mode:
-    description: Tells what changes or would change. Secrets show as C((set\)) or C((changed\)).
+    description: Tells what changes or would change. A secret shows only as set or as changed.
     support: full
   action_group:
     description: Use C(group/borgfleet.bbs.bbs) in C(module_defaults) to set the connection options once.

@@ -9,7 +9,7 @@ from __future__ import annotations
 class ModuleDocFragment:
     DOCUMENTATION = r"""
 requirements:
-  - requests, on the controller; on the host that a task is delegated to, when it is
+  - The Python library requests on the controller, or on the host that a task is delegated to
 notes:
   - Tasks run in the controller's worker process. They need no connection to the target host, so there is no
     reason to write C(delegate_to=localhost). A task that is delegated to another host runs there as an

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from datetime import datetime, timezone
 from typing import Any
@@ -46,6 +47,8 @@ TOKEN = Resource(
     ),
 )
 COMMAND_NOT_FOUND = (126, 127)
+# Name, user, when it was created; a name longer than its column moves the others (admin-api.md §2.4).
+ROW = re.compile(r"(?P<name>.{30,}) .{15} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d ")
 # Where the server's command finds its configuration.
 CONFIG_VARIABLE = "BBS_SERVER_CONFIG"
 
@@ -143,9 +146,9 @@ class CommandTokens(Tokens):
     """Tokens with the command on the server's own host: how the first one comes about."""
 
     def find(self, name: str) -> Object | None:
-        """A row of the table that the command prints; its first column is 30 wide (admin-api.md §2.4)."""
-        rows = self.command("list").splitlines()
-        return {"name": name} if any(row.startswith(f"{name:<30} ") for row in rows) else None
+        """A row of the table that the command prints."""
+        rows = (ROW.match(line) for line in self.command("list").splitlines())
+        return {"name": name} if any(row and row["name"].rstrip() == name for row in rows) else None
 
     def post(self, body: dict[str, Any]) -> Object:
         beyond = sorted(set(body) - {"name", "scope"})

@@ -131,6 +131,18 @@ client:
     owner:
       description: The user of the server who owns the client.
       type: str
+    client_profile_id:
+      description: Always null on the server of this collection, which has no profiles. Not told by older servers.
+      type: int
+    client_profile_name:
+      description: The same as for RV(client.client_profile_id).
+      type: str
+    stale:
+      description: Whether a plan's latest good backup is too old. Only told by the server of this collection.
+      type: bool
+    never_backed_up:
+      description: Whether no backup of it has succeeded yet. Only told by the server of this collection.
+      type: bool
   sample:
     id: 7
     name: web1.example.com

@@ -84,17 +84,17 @@ EXAMPLES = r"""
 RETURN = r"""
 ---
 clients:
-  description: The clients, without their keys.
+  description: The clients, without their keys, each like RV(borgfleet.bbs.bbs_client#module:client).
   returned: when O(gather) contains V(clients)
   type: list
   elements: dict
 repositories:
-  description: The repositories, each with its C(client).
+  description: The repositories, each with its C(client), and like RV(borgfleet.bbs.bbs_repository#module:repository).
   returned: when O(gather) contains V(repositories)
   type: list
   elements: dict
 plans:
-  description: The plans, each with its C(client).
+  description: The plans, each with its C(client), and like RV(borgfleet.bbs.bbs_plan#module:plan).
   returned: when O(gather) contains V(plans)
   type: list
   elements: dict
@@ -104,15 +104,31 @@ plugin_configs:
   type: list
   elements: dict
 jobs:
-  description: The latest jobs, newest first, each with its C(client).
+  description: The latest jobs, newest first, each with its C(client), and like RV(borgfleet.bbs.bbs_job#module:job).
   returned: when O(gather) contains V(jobs)
   type: list
   elements: dict
+  sample:
+    - id: 12
+      client: web1.example.com
+      task_type: backup
+      status: failed
+      plan_name: nightly
+      status_message: Connection closed by remote host
 archives:
   description: The archives, newest first within each repository, each with its C(client) and C(repository).
   returned: when O(gather) contains V(archives)
   type: list
   elements: dict
+  sample:
+    - id: 31
+      client: web1.example.com
+      repository: main
+      name: plan9-2026-11-24_02-30-00
+      created_at: "2026-11-24 01:30:12"
+      original_size: 5368709120
+      deduplicated_size: 12582912
+      file_count: 15000
 queue:
   description: The jobs of the whole server that wait or run, oldest first.
   returned: when O(gather) contains V(queue)

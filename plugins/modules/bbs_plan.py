@@ -103,27 +103,33 @@ options:
     type: int
   prune_minutes:
     description:
-      - How many archives to keep that are the last of their minute. A negative number keeps all of them.
+      - For how many minutes to keep the last archive of each. A negative number keeps it for all minutes, V(0) for
+        none.
     type: int
   prune_hours:
     description:
-      - The same for hours.
+      - For how many hours to keep the last archive of each. A negative number keeps it for all hours, V(0) for
+        none.
     type: int
   prune_days:
     description:
-      - The same for days. The server's default is 7.
+      - For how many days to keep the last archive of each. A negative number keeps it for all days, V(0) for
+        none. The server's default is 7.
     type: int
   prune_weeks:
     description:
-      - The same for weeks. The server's default is 4.
+      - For how many weeks to keep the last archive of each. A negative number keeps it for all weeks, V(0) for
+        none. The server's default is 4.
     type: int
   prune_months:
     description:
-      - The same for months. The server's default is 6.
+      - For how many months to keep the last archive of each. A negative number keeps it for all months, V(0) for
+        none. The server's default is 6.
     type: int
   prune_years:
     description:
-      - The same for years.
+      - For how many years to keep the last archive of each. A negative number keeps it for all years, V(0) for
+        none.
     type: int
   plugin_configs:
     description:
@@ -239,9 +245,36 @@ plan:
     times:
       description: At which times of the day, with commas between them.
       type: str
+    advanced_options:
+      description: More options for C(borg create).
+      type: str
     enabled:
       description: Whether the plan is switched on.
       type: bool
+    day_of_week:
+      description: A number from C(0) for Sunday, several as text with commas between them. Null for none.
+      type: raw
+    day_of_month:
+      description: The days with commas between them. Null for none.
+      type: str
+    prune_minutes:
+      description: For how many minutes archives are kept. Not told by older servers.
+      type: int
+    prune_hours:
+      description: For how many hours archives are kept. Not told by older servers.
+      type: int
+    prune_days:
+      description: For how many days archives are kept. Not told by older servers.
+      type: int
+    prune_weeks:
+      description: For how many weeks archives are kept. Not told by older servers.
+      type: int
+    prune_months:
+      description: For how many months archives are kept. Not told by older servers.
+      type: int
+    prune_years:
+      description: For how many years archives are kept. Not told by older servers.
+      type: int
     paused:
       description: Whether its schedule is paused. Not told by older servers.
       type: bool
@@ -251,6 +284,24 @@ plan:
     next_run:
       description: When it runs next by itself, in UTC; null if it does not. Not told by older servers.
       type: str
+    last_run:
+      description: When it last ran by itself, in UTC; null for never. Not told by older servers.
+      type: str
+    splay_minutes:
+      description: The same as the option. Only told by the server of this collection.
+      type: int
+    maximum_age_hours:
+      description: The same as the option. Only told by the server of this collection.
+      type: int
+    retry_limit:
+      description: The same as the option. Only told by the server of this collection.
+      type: int
+    last_success:
+      description: When a backup last succeeded, in UTC. Only told by the server of this collection.
+      type: str
+    never_backed_up:
+      description: Whether no backup has succeeded yet. Only told by the server of this collection.
+      type: bool
     stale:
       description: Whether its latest good backup is too old. Only told by the server of this collection.
       type: bool

@@ -162,6 +162,18 @@ repository:
     created_at:
       description: When it was created, in UTC.
       type: str
+    s3_sync_enabled:
+      description: Whether it is copied to S3. Not told by older servers.
+      type: bool
+    s3_last_sync_at:
+      description: When it last was, in UTC. Not told by older servers.
+      type: str
+    storage_location_id:
+      description: The id of the storage location. Only told by the server of this collection.
+      type: int
+    remote_ssh_config_id:
+      description: The id of the third party's SSH server. Only told by the server of this collection.
+      type: int
     storage_location_name:
       description: The storage location, if it lies on the server. Only told by the server of this collection.
       type: str

@@ -31,6 +31,8 @@ from ansible_collections.borgfleet.bbs.plugins.module_utils._run import (
 
 display = Display()
 
+TOKEN_VARIABLE = "BBS_TOKEN"
+
 
 class WorkerAction(ActionBase):
     """An action plugin that does what a module does; subclasses say which."""
@@ -46,7 +48,7 @@ class WorkerAction(ActionBase):
         with _environment(self._task_environment()):
             task = self._validated()
             if self._delegated_to_another_host() and not self.module.uses_connection(task):
-                result.update(self._execute_module(module_name=self._task.action, task_vars=task_vars))
+                result.update(self._executed(task_vars))
             else:
                 result.update(self._perform(task))
         return result
@@ -54,6 +56,19 @@ class WorkerAction(ActionBase):
     def _delegated_to_another_host(self) -> bool:
         transport = getattr(self._connection, "transport", None)
         return bool(self._task.delegate_to) and transport != "local"
+
+    def _executed(self, task_vars: dict[str, Any] | None) -> Result:
+        """Run as an ordinary module, with a token from the environment among the options.
+
+        Ansible prints the environment of a module as part of the command that starts it, at -vvv.
+        """
+        arguments, environment = dict(self._task.args), self._task_environment()
+        token = environment.pop(TOKEN_VARIABLE, None)
+        if token and not {"token", "token_file"} & set(arguments):
+            arguments["token"] = token
+        self._task.environment = [environment]
+        result: Result = self._execute_module(self._task.action, module_args=arguments, task_vars=task_vars)
+        return result
 
     def _task_environment(self) -> dict[str, str]:
         """The task's ``environment``, which an ordinary module would see as well."""

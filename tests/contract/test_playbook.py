@@ -239,3 +239,71 @@ def test_failure_prints_no_secret(playbook: Playbook, upstream: Upstream, delega
     assert "refuses the token" in output
     for canary in CANARIES:
         assert canary not in output
+
+
+PLACES = """
+- hosts: all
+  gather_facts: false
+  environment:
+    BBS_URL: "{url}"
+  vars:
+    nested: {{credential_source: custom, bucket: b, secret_key: "{{{{ database_password }}}}"}}
+  tasks:
+    - borgfleet.bbs.bbs_client: {{name: web1, token: "{{{{ bbs_token }}}}"}}
+      register: from_vars
+      {delegate}
+    - borgfleet.bbs.bbs_client: {{name: web1}}
+      environment:
+        BBS_TOKEN: "{{{{ bbs_token }}}}"
+      register: from_environment
+      {delegate}
+    - borgfleet.bbs.bbs_client: {{name: web1, token_file: "{{{{ playbook_dir }}}}/token"}}
+      register: from_file
+      {delegate}
+    - borgfleet.bbs.bbs_repository: {{client: web1, name: inline, passphrase: canary-passphrase-3, token: {token}}}
+      register: inline
+      {delegate}
+    - borgfleet.bbs.bbs_plugin_config:
+        client: web1
+        plugin: s3_sync
+        name: nested
+        config: "{{{{ nested }}}}"
+        token: "{{{{ bbs_token }}}}"
+      register: in_a_dictionary
+      {delegate}
+    - borgfleet.bbs.bbs_plugin_config:
+        client: web1
+        plugin: mysql_dump
+        name: wrong
+        config: {{password: "{{{{ database_password }}}}", port: many}}
+        token: "{{{{ bbs_token }}}}"
+      register: refused
+      ignore_errors: true
+      {delegate}
+    - borgfleet.bbs.bbs_repository:
+        client: web1
+        name: unreachable
+        passphrase: "{{{{ repository_passphrase }}}}"
+        token: "{{{{ bbs_token }}}}"
+        url: http://127.0.0.1:9
+        retries: 0
+      register: unreachable
+      ignore_errors: true
+      {delegate}
+    - ansible.builtin.debug:
+        msg: "{{{{ [from_vars, from_environment, from_file, inline, in_a_dictionary, refused, unreachable] }}}}"
+"""
+
+
+@pytest.mark.parametrize("delegate", ["", "delegate_to: elsewhere"])
+def test_secrets_in_every_place(playbook: Playbook, upstream: Upstream, delegate: str) -> None:
+    """Task, vars, environment, file, nested config; success, refusal, no server; and what was registered, printed."""
+    playbook.write(PLACES.replace("{token}", CANARY_TOKEN), delegate)
+    (playbook.directory / "token").write_text(CANARY_TOKEN)
+    output = playbook.run("-vvv", "--diff")
+    assert "changed=3" in output and "ignored=2" in output and "failed=0" in output, output
+    assert "config.port: must be a number" in output and "connection refused" in output
+    assert [row["passphrase"] for row in upstream.repositories] == [CANARY_PASSPHRASE]
+    assert upstream.configs[0]["config"]["secret_key"] == CANARY_PASSWORD
+    for canary in CANARIES:
+        assert canary not in output

@@ -134,3 +134,40 @@ def test_nor_one_that_the_command_made(fleet: Harness, shell: dict[str, Any], tm
     fleet.fails("bbs_token", name="deploy", dest=str(tmp_path / "nowhere" / "token"), **shell)
     dest = tmp_path / "token"
     assert fleet.ok("bbs_token", name="deploy", dest=str(dest), **shell)["changed"]
+
+
+class UpstreamCommand:
+    """Upstream's bbs-token, as admin-api.md §2.4 describes what it prints and how it exits."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def __call__(self, argv: list[str]) -> tuple[int, str, str]:
+        _, verb, *rest = argv
+        row = "{:<30} {:<15} {:<20} {:<20}\n"
+        if verb == "list":
+            rows = [row.format(name, "admin", "2026-11-23 09:13:55", "never") for name in self.names]
+            head = row.format("NAME", "USER", "CREATED", "LAST USED") + "-" * 88 + "\n"
+            return (0, head + "".join(rows), "") if rows else (0, "No API tokens found.\n", "")
+        name = rest[-1]
+        if verb == "create" and name not in self.names:
+            self.names.append(name)
+            return 0, f"bbs_tok_{len(self.names):048x}\n", "Token created.\nStore it now.\n"
+        if verb == "revoke" and name in self.names:
+            self.names.remove(name)
+            return 0, "Token revoked.\n", ""
+        return 1, "", "Error\n"
+
+
+@pytest.mark.parametrize("name", ["first", "first and more", "a name of more than thirty characters"])
+def test_upstreams_command(fleet: Harness, name: str, tmp_path: Path) -> None:
+    command = fleet.commands = UpstreamCommand()
+    task = {"url": ..., "token": ..., "name": name, "dest": str(tmp_path / "token")}
+    command.names.append(f"{name} or not")
+    for expected in (True, False):
+        assert fleet.ok("bbs_token", **task)["changed"] is expected
+    assert (tmp_path / "token").read_text() == f"bbs_tok_{2:048x}\n"
+    assert fleet.ok("bbs_token", **task, rotate=True)["changed"]
+    for expected in (True, False):
+        assert fleet.ok("bbs_token", **task, state="absent")["changed"] is expected
+    assert command.names == [f"{name} or not"]
