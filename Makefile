@@ -40,9 +40,12 @@ packages: # the distribution's packages that tests run for real
 	@tests/packages.sh
 
 .PHONY: test
-test: lint packages ## check and test everything; installs what it needs
+test: $(STAMP) packages ## check and test everything; installs what it needs
+	@tests/molecule/run.sh --prepare
+	@$(MAKE) -s lint
 	@$(VENV)/bin/python -m pytest $(PYTEST)
 	@tests/other-ansible.sh $(VENV)/bin .cache/other-ansible
+	@tests/molecule/run.sh --if-root default
 
 .PHONY: bench
 bench: $(STAMP) ## measure what is promised about speed; BENCH='--help' tells more
@@ -52,6 +55,10 @@ bench: $(STAMP) ## measure what is promised about speed; BENCH='--help' tells mo
 .PHONY: soak
 soak: $(STAMP) ## kill and freeze real workers for three minutes; prints what was lost, doubled or late
 	@$(VENV)/bin/python -m tests.server.soak
+
+.PHONY: molecule
+molecule: $(STAMP) packages ## test the roles on a fleet of disposable hosts, all scenarios; needs root
+	@tests/molecule/run.sh
 
 .PHONY: lint
 lint: $(STAMP) ## check style, types and shell scripts

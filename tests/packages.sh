@@ -7,6 +7,12 @@ missing=()
 [ -x /usr/sbin/sshd ] || missing+=(openssh-server)
 [ -x /usr/sbin/mariadbd ] || missing+=(mariadb-server)
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
+if [ "$(id -u)" = 0 ]; then
+  # The lab of disposable hosts (lab/README.md).
+  [ -x /usr/bin/mmdebstrap ] || missing+=(mmdebstrap)
+  [ -x /usr/bin/systemd-nspawn ] || missing+=(systemd-container)
+  [ -x /usr/sbin/ip ] || missing+=(iproute2)
+fi
 [ ${#missing[@]} = 0 ] && exit 0
 
 echo "Installing ${missing[*]}"

@@ -49,6 +49,8 @@ TOKEN = Resource(
 COMMAND_NOT_FOUND = (126, 127)
 # Name, user, when it was created; a name longer than its column moves the others (admin-api.md §2.4).
 ROW = re.compile(r"(?P<name>.{30,}) .{15} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d ")
+# Its form: admin-api.md §2.1.
+PRINTED_TOKEN = re.compile(r"\bbbs_tok_[0-9a-f]{48}\b")
 # Where the server's command finds its configuration.
 CONFIG_VARIABLE = "BBS_SERVER_CONFIG"
 
@@ -155,7 +157,12 @@ class CommandTokens(Tokens):
         if beyond:
             raise InvalidOption(f"The command makes plain tokens only: {', '.join(beyond)} needs url and token.")
         scope = ["--scope", body["scope"]] if "scope" in body else []
-        return {**body, "token": self.command("create", "--name", body["name"], *scope).strip()}
+        printed = self.command("create", "--name", body["name"], *scope)
+        # Over a terminal, which SSH connections may make, the command's remarks come the same way.
+        found = PRINTED_TOKEN.search(printed)
+        if found is None:
+            raise BbsError("The command made a token but printed none that can be recognised: revoke it and try again.")
+        return {**body, "token": found[0]}
 
     def delete_at(self, path: str, query: dict[str, Any] | None = None) -> None:
         self.command("revoke", self.name)

@@ -18,10 +18,11 @@ from typing import Any
 import click
 import peewee
 
-from bbs_server import __version__, db, doctor
+from bbs_server import __version__, db, doctor, own_backup
 from bbs_server.account import AccountError, become_owner
 from bbs_server.borg.command import BorgError
 from bbs_server.borg.sshd import SshdError
+from bbs_server.clock import system_clock
 from bbs_server.database_cli import database
 from bbs_server.database_errors import DatabaseError
 from bbs_server.errors import ApiError
@@ -46,6 +47,7 @@ EXPECTED = (
     SshdError,
     BorgError,
     ServiceError,
+    own_backup.BackupError,
     AlreadyRunning,
     AddressError,
     ApiError,
@@ -191,6 +193,43 @@ def rotate_secrets(config: Path) -> None:
         click.echo("An earlier rotation had been interrupted; it is finished now.")
     click.echo(f"{done.resealed} secret(s) sealed with the new key; {done.removed} old key(s) removed.")
     click.echo("Backups of the server made before need the old keys that are in them.")
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--keep", default=0, show_default=True, help="Keep so many of the newest in the folder; 0 keeps all.")
+@click.pass_obj
+def backup(config: Path, folder: Path, keep: int) -> None:
+    """Write the server's own database, keys and settings into one file in FOLDER.
+
+    The server may run. The file opens every repository: keep it in a safe place, away from this machine. Repositories
+    are not in it.
+    """
+    made = own_backup.make(Settings.load(config), config, folder, system_clock(), keep=keep)
+    click.echo(f"created: {made.file}")
+    for file in made.removed:
+        click.echo(f"removed: {file}")
+    if made.left_out:
+        click.echo(f"left out, only root may read them: {', '.join(map(str, made.left_out))}", err=True)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--replace", is_flag=True, help="Put the backup in the place of a server that is there.")
+@click.option("--host-keys", is_flag=True, help="Also put back the host keys of the system's sshd. Needs root.")
+@click.pass_obj
+def restore(config: Path, file: Path, replace: bool, host_keys: bool) -> None:
+    """Put back what 'bbs-server backup' wrote; then run 'bbs-server init'.
+
+    Run it while the server is stopped. Unlike other commands, these two stay root when root calls them: only root may
+    read and write the host keys of the system's sshd.
+    """
+    if config.exists():
+        settings = Settings.load(config)
+        Service(settings, config.resolve()).check_stopped()
+        own_backup.check_no_worker(settings, system_clock())
+    for path in own_backup.restore(file, config, replace=replace, host_keys=host_keys):
+        click.echo(f"restored: {path}")
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})

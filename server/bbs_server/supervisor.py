@@ -65,6 +65,14 @@ class Service:
         """The supervisor's process id, None when none runs."""
         return self._pid_file.pid()
 
+    def check_stopped(self) -> None:
+        """Make sure that neither a supervisor nor a web process runs, however it was started.
+
+        :raises ServiceError: one does.
+        """
+        if self.pid() is not None or self._answers():
+            raise ServiceError("The server runs: stop it first.")
+
     def run(self) -> int:
         """Run all processes in the foreground; when one ends, all end.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import stat
 import subprocess
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,19 @@ def test_command(fleet: Harness, shell: dict[str, Any], tmp_path: Path) -> None:
     assert rotated["changed"] and rotated["token"].startswith("bbs_tok_")
     for expected in (True, False):
         assert fleet.ok("bbs_token", name="first", state="absent", **shell)["changed"] is expected
+
+
+def test_command_over_a_terminal(fleet: Harness, shell: dict[str, Any], tmp_path: Path) -> None:
+    """SSH connections may make a terminal, and then the command's remarks come with the token."""
+    run, dest = fleet.commands, tmp_path / "token"
+
+    def merged(argv: list[str]) -> tuple[int, str, str]:
+        code, out, err = run(argv)
+        return code, (out + err).replace("\n", "\r\n"), ""
+
+    fleet.commands = merged
+    fleet.ok("bbs_token", name="deploy", dest=str(dest), **shell)
+    assert re.fullmatch(r"bbs_tok_[0-9a-f]{48}\n", dest.read_text())
 
 
 def test_command_fails(fleet: Harness, shell: dict[str, Any]) -> None:

@@ -1,0 +1,47 @@
+#!/bin/bash
+# Runs molecule scenarios on hosts of a lab of their own.
+#
+#   run.sh [SCENARIO...]         by default all of them
+#   run.sh --if-root SCENARIO    says so and does nothing when root is missing
+#   run.sh --prepare             builds what hosts start from, in the background: a run waits for it
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+checkout=$(cd "$here/../.." && pwd -P)
+: "${LAB_NAME:=mol}" "${VENV:=$checkout/.venv}"
+export LAB_NAME
+
+export PYTHON=$VENV/bin/python
+
+case ${1:-} in
+  --prepare)
+    if [ "$(id -u)" = 0 ]; then "$checkout/tests/lab/lab.sh" base </dev/null >/dev/null 2>&1 & fi
+    exit
+    ;;
+  --if-root)
+    shift
+    if [ "$(id -u)" != 0 ]; then
+      echo "Not run, since hosts of a lab need root: molecule $*"
+      exit
+    fi
+    ;;
+esac
+if [ $# = 0 ]; then
+  for file in "$here"/*/molecule.yml; do set -- "$@" "$(basename "$(dirname "$file")")"; done
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work/collections/ansible_collections/borgfleet"
+ln -s "$checkout" "$work/collections/ansible_collections/borgfleet/bbs"
+
+# The user's own settings must not change what is tested, and nothing is kept in the user's home.
+for name in $(compgen -e | grep -E '^(ANSIBLE|BBS|MOLECULE)_' || true); do unset "$name"; done
+export PATH=$VENV/bin:$PATH PYTHONWARNINGS=ignore
+export ANSIBLE_COLLECTIONS_PATH=$work/collections ANSIBLE_HOME=$work/ansible XDG_CACHE_HOME=$work/cache
+export MOLECULE_GLOB="$here/*/molecule.yml" BBS_LAB=$checkout/tests/lab/lab.sh BBS_CHECKOUT=$checkout BBS_WORK=$work
+
+cd "$checkout/tests"
+for scenario; do
+  "$BBS_LAB" run molecule --base-config "$here/base.yml" test --scenario-name "$scenario" --destroy always
+done
