@@ -48,11 +48,14 @@ def _run(arguments: argparse.Namespace) -> int:
         return 0
     set_up_logging(config.layout.log, redactor, arguments.quiet)
     pid_file = PidFile(config.layout.pid)
-    pid_file.take()
     probation = Probation(config.layout)
-    restarts = probation.begins()
     try:
-        restarts = restarts or _work(config, redactor)
+        agent = _agent(config, redactor)
+        # Who waits for the lock to be taken takes that for a good start.
+        pid_file.take()
+        restarts = probation.begins() or _work(agent)
+    except AlreadyRunning:
+        raise
     except Exception:
         LOG.exception("The agent ends with an error")
         restarts = probation.failed()
@@ -68,9 +71,8 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _work(config: Config, redactor: Redactor) -> bool:
+def _work(agent: "Agent") -> bool:
     """Be the agent; whether its file was replaced and wants to be started."""
-    agent = _agent(config, redactor)
     on_termination(agent.stop)
     agent.run()
     return agent.replaced

@@ -33,6 +33,7 @@ class Layout(NamedTuple):
     journal: str
     private: str
     child: str
+    seen: str
     update: str
     borg_source: str
     borg_environment: str
@@ -60,6 +61,7 @@ class Layout(NamedTuple):
             state=os.path.join(library, "state.json"),
             journal=os.path.join(library, "journal.json"),
             private=os.path.join(library, "private"),
+            seen=os.path.join(library, "seen.json"),
             child=os.path.join(library, "child.json"),
             update=os.path.join(library, "update.json"),
             borg_source=os.path.join(home, "borg_source"),

@@ -3,7 +3,6 @@
 
 """The agent itself: register, poll, run tasks one at a time (agent-protocol.md §5)."""
 
-import random
 import threading
 import time
 from collections import OrderedDict
@@ -77,7 +76,7 @@ class Agent:
         self._orphans.end(self._timing.kill_grace)
         while not self._stopping.is_set() and not self.replaced:
             seconds = self._turn()
-            self._stopping.wait(seconds * random.uniform(1 - self._timing.jitter, 1 + self._timing.jitter))
+            self._stopping.wait(self._timing.jittered(seconds))
         self._state.update(online=False, problem="the agent was stopped", job=None)
         LOG.info("Stopped")
 

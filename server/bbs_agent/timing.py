@@ -3,7 +3,8 @@
 
 """How long the agent waits for what; one place, so that tests can shrink it."""
 
-from typing import Tuple
+import random
+from typing import Callable, Tuple
 
 
 class Timing:
@@ -22,6 +23,7 @@ class Timing:
         poll_floor: float = 1.0,
         ssh_again: float = 10.0,
         register_again: float = 3600.0,
+        randomly: Callable[[float, float], float] = random.uniform,
     ) -> None:
         """Arguments, all in seconds unless said otherwise:
 
@@ -35,6 +37,7 @@ class Timing:
         ssh_again: while ssh does not work, it is tried again after this time.
         register_again: facts such as borg's version, and host keys, are renewed this often.
         burst, burst_length: poll interval after a directory listing, and for how long.
+        randomly: a number between two others.
         """
         self.progress = progress
         self.heartbeat_floor = heartbeat_floor
@@ -47,3 +50,8 @@ class Timing:
         self.poll_floor = poll_floor
         self.ssh_again = ssh_again
         self.register_again = register_again
+        self._randomly = randomly
+
+    def jittered(self, seconds: float) -> float:
+        """A wait of about `seconds`: agents that were started together shall not ask together for ever."""
+        return seconds * self._randomly(1 - self.jitter, 1 + self.jitter)

@@ -8,7 +8,7 @@ uninstall() {
   stop_service
   rm -f "$PYZ" "$PYZ.new" "$PYZ.old" "$(dirname "$PYZ")/install.sh" "$WRAPPER" "$CONFIG" "$ETC/ca.pem" "$ETC/ssh_key" "$ETC/ssh_info.json" \
     "$ETC/known_hosts" "$ETC/known_hosts_remote" "$ETC/borg_source" \
-    "$LIB/state.json" "$LIB/journal.json" "$LIB/child.json" "$LIB/update.json" "$PREFIX/run/bbs-agent.pid" "$LOG" "$LOG".[0-9]
+    "$LIB/state.json" "$LIB/journal.json" "$LIB/child.json" "$LIB/seen.json" "$LIB/update.json" "$PREFIX/run/bbs-agent.pid" "$LOG" "$LOG".[0-9]
   # A borg that the agent has installed with pip leads there.
   [ "$(readlink /usr/local/bin/borg 2>/dev/null || true)" != "$LIB/borg-environment/bin/borg" ] ||
     rm -f /usr/local/bin/borg

@@ -6,11 +6,12 @@
 from contextlib import contextmanager
 from typing import Dict, Iterator, List, Optional
 
-from ..borg import BorgOutput, command_of, described
+from ..borg import BorgOutput, command_of, described, repository_of
 from ..host import Host
 from ..job import Job
 from ..logs import LOG
 from ..process import Finished
+from ..seen import Seen
 from ..ssh import SshProblem
 
 # What borg says when ssh is gone; the second one also of files that it was reading at that moment.
@@ -36,6 +37,9 @@ def run_borg(job: Job, host: Host, env: Dict[str, str], output: BorgOutput, cwd:
     """Run the task's command and feed `output`. Raises Cancelled, TaskError, OSError."""
     command = command_of(job.task)
     LOG.info("Job %s: %s", job.id, described(command))
+    if not job.task.get("remote_ssh_key"):
+        # Without the key of a third host nobody can look at it later.
+        Seen(host.layout.seen).note(repository_of(job.task))
     done = job.runner().pipe(command, env, output.feed, cwd=cwd)
     if done.code > 1 and any(words in "".join(output.errors.kept) for words in CONNECTION_LOST):
         output.errors.kept[:0] = _explained_loss(job, host)
