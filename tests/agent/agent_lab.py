@@ -224,3 +224,11 @@ class AgentProcess:
             env=dict(os.environ, BBS_AGENT_CONFIG=self.config, **(env or {})),
             timeout=60,
         )
+
+
+def wait_until(condition, timeout=40):
+    """Wait for something that no request to the server tells of."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)

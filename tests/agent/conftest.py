@@ -4,6 +4,7 @@
 """Real borg over a real loopback sshd; only the HTTP server is a double."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,10 +13,13 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "server"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from agent_lab import Installation, Repository, Sshd
+from agent_lab import Installation, Repository, Sshd, hook
 from fake_bbs import FakeBbs, build_zipapp
 
 from ..database_servers import mariadb, open_directory, postgres, program
+
+# What a stand-in notes: its arguments, and the files that these name.
+NOTE = 'printf "%s\\n" "$0 $*" >> {0}/arguments; for a in "$@"; do case $a in --*=/*) cat "${{a#*=}}" >> {0}/files;; esac; done\n'
 
 
 @pytest.fixture(scope="session")
@@ -27,12 +31,18 @@ def sshd(tmp_path_factory):
 
 
 @pytest.fixture
-def bbs(sshd):
+def bbs():
+    """A server whose client has no SSH account: most tests need none, and each ping takes its time."""
     server = FakeBbs()
-    server.register_reply = sshd.coordinates()
-    server.ssh_key_reply = dict(sshd.coordinates(), ssh_private_key=sshd.private_key)
     yield server
     server.stop()
+
+
+@pytest.fixture
+def account(bbs, sshd):
+    """The client has an SSH account after all."""
+    bbs.register_reply = sshd.coordinates()
+    bbs.ssh_key_reply = dict(sshd.coordinates(), ssh_private_key=sshd.private_key)
 
 
 @pytest.fixture
@@ -68,7 +78,7 @@ def template(sshd):
 
 
 @pytest.fixture
-def repository(sshd, template, tmp_path, prefix):
+def repository(sshd, template, tmp_path, prefix, account):
     return Repository(sshd, tmp_path.name, template)
 
 
@@ -105,3 +115,30 @@ def zipapp(tmp_path_factory):
     path = tmp_path_factory.mktemp("zipapp") / "bbs-agent.pyz"
     path.write_bytes(build_zipapp())
     return str(path)
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """The files of a certificate for 127.0.0.1 that nobody trusts, and of its key."""
+    pem = tmp_path / "server.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        + ["-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+        + ["-keyout", str(tmp_path / "key.pem"), "-out", str(pem)],
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
+    return str(pem), str(tmp_path / "key.pem")
+
+
+@pytest.fixture
+def tools(tmp_path, monkeypatch):
+    """A directory first in PATH; programs in it note their arguments and the files these name."""
+    place = tmp_path / "tools"
+    place.mkdir()
+    monkeypatch.setenv("PATH", "{}:{}".format(place, os.environ["PATH"]))
+
+    def make(name, script):
+        hook(place / name, NOTE.format(tmp_path) + script)
+
+    return make

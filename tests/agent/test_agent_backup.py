@@ -40,28 +40,6 @@ def test_two_backups_and_a_restore(installation, bbs, repository, data, tmp_path
     assert (target / str(data)[1:] / "one.txt").read_text() == "content of one.txt"
 
 
-def test_requests_come_in_the_order_of_the_real_agent(installation, bbs, repository, data):
-    bbs.tasks = [repository.backup(1, data)]
-    installation.start()
-    bbs.wait_for_status(1)
-    names = [path.rsplit("/", 1)[1] for path, _body in bbs.requests]
-    assert names[:3] == ["register", "ssh-key", "tasks"]
-    messages = [body["status_message"] for body in bbs.bodies("progress") if "status_message" in body]
-    assert messages == ["Starting task...", "Counting files...", "Backing up 5 files..."]
-    start = next(body for body in bbs.bodies("progress") if "files_total" in body)
-    assert (start["files_total"], start["files_processed"]) == (5, 0)
-
-
-def test_a_missing_directory_is_a_warning(installation, bbs, repository, data, tmp_path):
-    bbs.tasks = [repository.backup(1, data, tmp_path / "not-there")]
-    installation.start()
-    report = bbs.wait_for_status(1)
-    assert report["result"] == "completed"
-    assert report["had_warnings"] is True
-    assert report["error_log"].startswith("{}/not-there: ".format(tmp_path))
-    assert repository.archives() == ["plan1-1"]
-
-
 def test_the_catalogue_is_streamed(installation, bbs, repository, data, sshd):
     bbs.tasks = [repository.backup(17, data)]
     installation.start()

@@ -6,11 +6,12 @@
 import json
 import os
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
-from agent_lab import Installation, hook
+from agent_lab import Installation, hook, wait_until
+
+from ..database_servers import config_for
 
 
 def slow_hook(tmp_path, marker="started"):
@@ -20,13 +21,6 @@ def slow_hook(tmp_path, marker="started"):
 
 def appears(path):
     return lambda: path.exists()
-
-
-def wait_until(condition, timeout=40):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def big_file(data, megabytes):
@@ -86,6 +80,61 @@ def test_cancel_reaches_a_restore(installation, bbs, repository, data, tmp_path)
     bbs.cancelled.add(2)
     report = bbs.wait_for_status(2)
     assert (report["result"], report["error_log"]) == ("failed", "cancelled")
+
+
+def test_cancel_reaches_a_dump(installation, bbs, tools, tmp_path):
+    tools("psql", "echo shop\n")
+    tools("pg_dump", "touch {}; sleep 300 & wait\n".format(tmp_path / "started"))
+    config = config_for(1, tmp_path / "dumps")
+    bbs.tasks = [{"task": "backup", "job_id": 1, "plugins": [{"slug": "pg_dump", "config": config}]}]
+    installation.start()
+    wait_until(appears(tmp_path / "started"))
+    bbs.cancelled.add(1)
+    report = bbs.wait_for_status(1)
+    assert (report["result"], report["error_log"]) == ("failed", "cancelled")
+    assert list((tmp_path / "dumps").iterdir()) == []
+
+
+def test_cancel_reaches_the_restore_of_a_database(installation, bbs, tools, tmp_path, monkeypatch):
+    """What was loaded so far is dropped again, although the job is cancelled."""
+    tools("borg", "mkdir -p x; echo 'SELECT 1;' > x/shop.sql\n")
+    monkeypatch.setattr("bbs_agent.borg.find_borg", lambda: str(tmp_path / "tools" / "borg"))
+    slow = 'case "$*" in *--command*) ;; *) touch {}; sleep 300 & wait ;; esac\n'.format(tmp_path / "started")
+    tools("psql", slow)
+    task = {"task": "restore_pg", "job_id": 1, "command": ["borg", "extract", "r::a"], "env": {}, "cwd": "/"}
+    task["pg_config"] = config_for(1, tmp_path / "dumps")
+    bbs.tasks = [dict(task, databases=[{"database": "shop", "mode": "replace"}])]
+    installation.start()
+    wait_until(appears(tmp_path / "started"))
+    bbs.cancelled.add(1)
+    report = bbs.wait_for_status(1)
+    assert (report["result"], report["error_log"]) == ("failed", "cancelled")
+    assert (tmp_path / "arguments").read_text().splitlines()[-1].endswith("DROP DATABASE IF EXISTS bbs_restore_1")
+    assert not (tmp_path / "dumps").exists()
+
+
+def test_cancel_reaches_a_deferred_post_script(installation, bbs, tmp_path):
+    plugin = {"slug": "shell_hook", "config": {"post_script": slow_hook(tmp_path)}}
+    bbs.tasks = [{"task": "plugin_post", "job_id": 1, "plugin": plugin}]
+    installation.start()
+    wait_until(appears(tmp_path / "started"))
+    bbs.cancelled.add(1)
+    report = bbs.wait_for_status(1)
+    assert (report["result"], report["error_log"]) == ("failed", "cancelled")
+
+
+def test_stopping_the_agent_ends_a_post_script(installation, bbs, tmp_path):
+    """The server has the report by then, so only this and its own timeout end it."""
+    plugin = {"slug": "shell_hook", "config": {"post_script": slow_hook(tmp_path)}}
+    bbs.tasks = [{"task": "backup", "job_id": 1, "plugins": [plugin]}]
+    installation.start()
+    wait_until(appears(tmp_path / "started"))
+    bbs.cancelled.add(1)
+    count = len(bbs.bodies("heartbeat"))
+    bbs.wait(lambda: len(bbs.bodies("heartbeat")) > count + 2)
+    assert (tmp_path / "started").exists() and installation.agent._job is not None
+    installation.stop()
+    assert len(bbs.bodies("status")) == 1
 
 
 def test_a_stalled_job_is_stopped(installation, bbs, repository, data, tmp_path):
@@ -223,7 +272,7 @@ def test_check_jobs_of_a_poll_are_answered(installation, bbs):
     assert bbs.wait_for_status(42)["result"] == "abandoned"
 
 
-def test_the_agent_waits_for_a_server_that_is_not_there_yet(bbs, prefix):
+def test_the_agent_waits_for_a_server_that_is_not_there_yet(bbs, prefix, account):
     bbs.stop()
     installation = Installation(prefix, bbs)
     config = Path(installation.config_path)
@@ -237,7 +286,7 @@ def test_the_agent_waits_for_a_server_that_is_not_there_yet(bbs, prefix):
     installation.stop()
 
 
-def test_a_refused_ssh_key_is_fetched_anew(installation, bbs, sshd, prefix):
+def test_a_refused_ssh_key_is_fetched_anew(installation, bbs, sshd, prefix, account):
     key = prefix / "etc/bbs-agent/ssh_key"
     other = prefix / "other"
     other.parent.mkdir(exist_ok=True)

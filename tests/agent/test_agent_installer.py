@@ -56,7 +56,7 @@ class Installer:
 
 
 @pytest.fixture
-def installer(bbs, prefix):
+def installer(bbs, prefix, account):
     bbs.offer_agent()
     bbs.poll_interval = 1
     found = Installer(bbs, prefix)

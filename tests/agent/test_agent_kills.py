@@ -7,12 +7,12 @@ import json
 import os
 import signal
 import subprocess
-import time
 
 import pytest
-from agent_lab import OLDEST, AgentProcess
+from agent_lab import OLDEST, AgentProcess, wait_until
 
 from bbs_agent.orphans import Orphans
+from bbs_agent.state import PidFile
 
 
 def slow_backup(repository, data):
@@ -25,13 +25,6 @@ def slow_backup(repository, data):
 
 def in_full_swing(bbs):
     bbs.wait(lambda: any(body.get("bytes_processed", 0) > 0 for body in bbs.bodies("progress")))
-
-
-def wait_until(condition, timeout=40):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def all_is_well(bbs, repository, data):
@@ -58,7 +51,7 @@ def test_the_agent_is_killed(zipapp, installation, bbs, repository, data, prefix
         in_full_swing(bbs)
         borg = json.loads((prefix / "var/lib/bbs-agent/child.json").read_text())["pid"]
         os.kill(int((prefix / "run/bbs-agent.pid").read_text()), signal.SIGKILL)
-        wait_until(lambda: "not running" in agent("status").stdout)
+        wait_until(lambda: PidFile(str(prefix / "run/bbs-agent.pid")).owner() is None)
         os.kill(borg, 0)
         assert bbs.bodies("status") == []
 
@@ -88,7 +81,7 @@ def test_sshd_is_killed(installation, bbs, repository, data, sshd):
 
 
 @pytest.mark.parametrize("endpoint", ["ssh-key", "tasks", "progress", "status"])
-def test_a_reply_is_lost(installation, bbs, data, endpoint):
+def test_a_reply_is_lost(installation, bbs, data, endpoint, account):
     """The server has acted on the request, the agent cannot know: it asks again, and runs nothing twice."""
     bbs.lost_replies = {endpoint}
     bbs.tasks = [{"task": "list_dir", "job_id": 1, "path": str(data)}]

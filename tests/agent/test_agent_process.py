@@ -16,7 +16,7 @@ from bbs_agent.config import merge_config
 
 
 @pytest.fixture
-def agent(zipapp, installation, bbs):
+def agent(zipapp, installation, bbs, account):
     """Installed for the oldest Python of this machine, and stopped afterwards."""
     bbs.poll_interval = 1
     found = AgentProcess(OLDEST, zipapp, installation.config_path)
@@ -114,21 +114,13 @@ def test_a_broken_start_is_told(agent, installation, prefix):
     assert "is not a server address" in (prefix / "var/log/bbs-agent.log").read_text()
 
 
-def test_an_own_certificate_authority(agent, bbs, tmp_path):
+def test_an_own_certificate_authority(agent, bbs, certificate):
     """Refused with a hint, accepted with --ca-file."""
-    pem = tmp_path / "server.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-        + ["-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-        + ["-keyout", str(tmp_path / "key.pem"), "-out", str(pem)],
-        check=True,
-        stderr=subprocess.DEVNULL,
-    )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(str(pem), str(tmp_path / "key.pem"))
+    context.load_cert_chain(*certificate)
     bbs._server.socket = context.wrap_socket(bbs._server.socket, server_side=True)
     url = bbs.url.replace("http:", "https:")
     refused = agent("verify", "--server", url, stdin=KEY)
     assert refused.returncode == 1 and "--ca-file" in refused.stderr
-    accepted = agent("verify", "--server", url, "--ca-file", str(pem), stdin=KEY)
+    accepted = agent("verify", "--server", url, "--ca-file", certificate[0], stdin=KEY)
     assert accepted.returncode == 0, accepted

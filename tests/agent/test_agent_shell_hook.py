@@ -9,6 +9,9 @@ import signal
 
 from agent_lab import PASSPHRASE, hook
 
+# Hooks run all the same, and the job is over as soon as borg's turn comes.
+NO_BORG = {"task": "backup", "job_id": 1, "command": []}
+
 
 def with_hook(task, **config):
     return dict(task, plugins=[{"slug": "shell_hook", "config": config, "config_id": 1, "config_name": "hk"}])
@@ -118,24 +121,24 @@ def test_long_output_is_cut(installation, bbs, tmp_path):
     assert len(report["output_log"]) < 11000 and report["output_log"].endswith("100000")
 
 
-def test_the_passphrase_is_exposed_on_request_only(installation, bbs, repository, data, tmp_path):
+def test_the_passphrase_is_exposed_on_request_only(installation, bbs, tmp_path):
     script = hook(
         tmp_path / "peek.sh",
         'sh -c "$BORG_PASSCOMMAND" > {0}/passphrase; echo "$BORG_REPO" > {0}/repo\n'.format(tmp_path),
     )
-    bbs.tasks = [with_hook(repository.backup(1, data), pre_script=script, expose_passphrase=True)]
+    task = dict(NO_BORG, env={"BORG_PASSPHRASE": PASSPHRASE}, repo_path="ssh://u@h/./main")
+    bbs.tasks = [with_hook(task, pre_script=script, expose_passphrase=True)]
     installation.start()
-    report = bbs.wait_for_status(1)
-    assert report["result"] == "completed" and "had_warnings" not in report, report
+    bbs.wait_for_status(1)
     assert (tmp_path / "passphrase").read_text() == PASSPHRASE
-    assert (tmp_path / "repo").read_text().strip() == repository.url
+    assert (tmp_path / "repo").read_text().strip() == "ssh://u@h/./main"
     assert PASSPHRASE not in json.dumps(bbs.bodies("progress"))
 
 
-def test_a_deferred_post_script_waits_for_its_own_task(installation, bbs, repository, data, tmp_path):
+def test_a_deferred_post_script_waits_for_its_own_task(installation, bbs, tmp_path):
     post = hook(tmp_path / "post.sh", 'echo "$BBS_BACKUP_STATUS" > {}/post\n'.format(tmp_path))
     config = {"post_script": post, "post_script_timing": "repo_jobs"}
-    bbs.tasks = [with_hook(repository.backup(1, data), **config)]
+    bbs.tasks = [with_hook(NO_BORG, **config)]
     installation.start()
     bbs.wait_for_status(1)
     count = len(bbs.bodies("tasks"))

@@ -7,22 +7,29 @@ import json
 import os
 import shlex
 import socket
+import ssl
+from types import SimpleNamespace
 
 import pytest
+from agent_lab import hook
 from fake_bbs import KEY
 
 from bbs_agent.api import Api, KeyRejected, NotABbs, Refused, ServerProblem, TlsProblem, Unreachable
 from bbs_agent.borg import LONGEST_ERROR_LOG, BorgOutput, archive_stats, repository_of, without_traceback
+from bbs_agent.cancel import CancelToken
 from bbs_agent.catalog import line_of
 from bbs_agent.config import ConfigError, Layout, load_config, merge_config
 from bbs_agent.counting import count_files
 from bbs_agent.doctor import examine
 from bbs_agent.files import write_private
 from bbs_agent.plugins.base import names, number, truth
-from bbs_agent.plugins.dumps import file_name
+from bbs_agent.plugins.dump_files import file_name
 from bbs_agent.redact import MASK, Redactor
+from bbs_agent.seen import MOST, Seen
 from bbs_agent.ssh import Access, Ssh, port_of
 from bbs_agent.system import facts
+from bbs_agent.tasks.listing import list_dir
+from bbs_agent.timing import Timing
 
 # configuration ------------------------------------------------------------------------------
 
@@ -341,30 +348,88 @@ def doctor(installation, now=None):
     return {line.split()[1].rstrip(":"): line for line in lines}
 
 
-def test_the_doctor_finds_a_healthy_agent_but_no_process(installation, bbs):
+def test_the_doctor_finds_a_healthy_agent_but_no_process(installation, bbs, repository):
     installation.start()
     bbs.wait(lambda: bbs.bodies("tasks"))
+    assert "none was used yet" in doctor(installation)["repository"]
+    Seen(installation.agent._config.layout.seen).note(repository.url)
     found = doctor(installation)
-    for subject in ("agent", "borg", "config", "name", "network", "server", "clock", "ssh"):
+    for subject in ("agent", "borg", "config", "name", "network", "tls", "key", "clock", "ssh", "repository"):
         assert found[subject].startswith("ok "), found[subject]
-    assert "host key verified" in found["ssh"]
+    assert "host key verified" in found["ssh"] and "not used" in found["tls"]
+    assert found["repository"].endswith("{} can be read".format(repository.url))
     # The agent of this test is a thread without a pid file.
     assert found["process"].startswith("problem ") and "not running" in found["process"]
 
+    repository.path.rename(str(repository.path) + "-gone")
+    assert "does not exist" in doctor(installation)["repository"]
 
-def test_the_doctor_names_each_problem(installation, bbs, sshd, tmp_path):
+
+def test_the_doctor_names_each_problem(installation, bbs):
     assert "start the agent" in doctor(installation)["ssh"]
     assert "NTP" in doctor(installation, lambda: 1795426822 + 3600)["clock"]
     bbs.key = "another"
-    assert "does not know this key" in doctor(installation)["server"]
+    assert "does not know this key" in doctor(installation)["key"]
+    bbs.overrides["/api/agent/heartbeat"] = lambda _body: (200, b"<html>")
+    assert "not as a Borg Backup Server" in doctor(installation)["server"]
     bbs.stop()
     assert "no connection" in doctor(installation)["network"]
     bbs.start()
     merge_config(installation.config_path, "http://no-such-host.invalid", KEY, None)
     found = doctor(installation)
-    assert "has no address" in found["name"] and "server" not in found
+    assert "has no address" in found["name"] and "network" not in found
     os.unlink(installation.config_path)
     assert "run the installer" in doctor(installation)["config"]
+
+
+def test_the_doctor_knows_a_certificate_that_is_not_trusted(installation, bbs, certificate):
+    """With the hint at the clock, which is the other reason for that."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    bbs._server.socket = context.wrap_socket(bbs._server.socket, server_side=True)
+    url = bbs.url.replace("http:", "https:")
+    merge_config(installation.config_path, url, KEY, None)
+    found = doctor(installation)
+    assert found["tls"].startswith("problem ") and "clock" in found["tls"] and "key" not in found
+    merge_config(installation.config_path, url, KEY, certificate[0])
+    found = doctor(installation)
+    assert found["tls"].startswith("ok ") and found["key"].startswith("ok ")
+
+
+def test_the_doctor_sees_an_sshd_that_does_not_answer(installation, bbs, account):
+    installation.start()
+    bbs.wait(lambda: bbs.bodies("tasks"))
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        installation.agent._ssh.use(installation.agent._ssh.access._replace(port=unused.getsockname()[1]))
+        found = doctor(installation)
+    assert "Connection refused" in found["ssh"] and "is reachable" in found["ssh"] and "repository" not in found
+
+
+@pytest.mark.parametrize(
+    "script, words",
+    [
+        (None, "install the package"),
+        ("exit 1\n", "does not start"),
+        ("echo borg 1.0.9\n", "1.1 or newer"),
+        ("echo borg 2.0.0b5\n", "ok "),
+    ],
+)
+def test_the_doctor_looks_at_borg(installation, tmp_path, monkeypatch, script, words):
+    borg = None
+    if script is not None:
+        hook(tmp_path / "borg", script)
+        borg = str(tmp_path / "borg")
+    monkeypatch.setattr("bbs_agent.doctor.find_borg", lambda: borg)
+    os.unlink(installation.config_path)
+    assert words in doctor(installation)["borg"]
+
+
+def test_few_repositories_are_remembered(tmp_path):
+    seen = Seen(str(tmp_path / "seen.json"))
+    for count in [*range(MOST + 5), MOST]:
+        seen.note("ssh://u@h/./{}".format(count))
+    assert len(seen.repositories()) == MOST and seen.repositories()[-1].endswith("/{}".format(MOST + 4))
 
 
 def test_a_traceback_of_borg_is_told_by_its_last_line_alone() -> None:
@@ -375,3 +440,49 @@ def test_a_traceback_of_borg_is_told_by_its_last_line_alone() -> None:
     )
     assert without_traceback(said) == "Exception ignored\nOSError: [Errno 28] No space left on device"
     assert without_traceback("Repository does not exist.") == "Repository does not exist."
+
+
+# listings and waits -------------------------------------------------------------------------
+
+
+def listed(path, **task):
+    """What `list_dir` answers, without a server."""
+    job = SimpleNamespace(task=dict(task, path=str(path)), token=CancelToken(), id=1)
+    return json.loads(list_dir(job, None).report["output_log"])
+
+
+def depth_of(entries):
+    return 1 + max([depth_of(entry["entries"]) for entry in entries if "entries" in entry], default=0) if entries else 0
+
+
+def test_a_listing_has_limits(tmp_path):
+    place = tmp_path
+    for level in range(7):
+        place = place / "d{}".format(level)
+        place.mkdir()
+    for count in range(60):
+        (tmp_path / "f{:02}".format(count)).touch()
+    (tmp_path / ".hidden").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "d0")
+    assert depth_of(listed(tmp_path, depth=99)["entries"]) == 5
+    assert depth_of(listed(tmp_path, depth=0)["entries"]) == depth_of(listed(tmp_path)["entries"]) == 1
+    # Directories first; 50 is the least a server can ask for.
+    few = listed(tmp_path, max_entries=1)
+    assert few["truncated"] is True and len(few["entries"]) == 50 and few["entries"][0]["name"] == "d0"
+    names = [entry["name"] for entry in listed(tmp_path, show_hidden=True)["entries"]]
+    assert ".hidden" in names and ".hidden" not in [entry["name"] for entry in listed(tmp_path)["entries"]]
+    kinds = {entry["name"]: entry["type"] for entry in listed(tmp_path)["entries"]}
+    assert (kinds["d0"], kinds["f00"], kinds["link"]) == ("dir", "file", "link")
+    followed = listed(tmp_path, follow_symlinks=True, depth=2)["entries"]
+    assert next(entry for entry in followed if entry["name"] == "link")["entries"][0]["name"] == "d1"
+
+
+def test_a_listing_leaves_kernel_file_systems_out_unless_asked():
+    names = [entry["name"] for entry in listed("/")["entries"]]
+    assert "proc" not in names and "etc" in names
+    assert "proc" in [entry["name"] for entry in listed("/", show_all=True)["entries"]]
+
+
+def test_polls_are_spread():
+    assert Timing(randomly=lambda least, _most: least).jittered(30) == 27
+    assert Timing(randomly=lambda _least, most: most).jittered(30) == pytest.approx(33)
