@@ -204,7 +204,7 @@ class Agent:
         job = Job(task, self._api, self._timing, self._redactor, self._orphans)
         self._job = job
         self._state.update(job=job.id)
-        self._reports.begin(job.id)
+        self._reports.begin(job.identity)
         if self._stopping.is_set():
             job.cancel(AGENT_STOPPED)
         interval = max(self._interval, self._timing.heartbeat_floor)

@@ -33,19 +33,19 @@ class Reports:
         self._owner = hashlib.sha256((api.url + "\n" + key).encode("utf-8")).hexdigest()
         self._pending: Optional[Report] = None
 
-    def begin(self, job_id: int) -> None:
-        """A job starts."""
-        self._write(job_id, None)
+    def begin(self, identity: Dict[str, Any]) -> None:
+        """A job starts; `identity` is its `job_id`, with the `attempt` where the server counts them."""
+        self._write(identity, None)
 
     def finish(self, report: Report) -> None:
         """A job is over: keep the report and try once to deliver it."""
         self._pending = report
-        self._write(report["job_id"], report)
+        self._write(report, report)
         self._try()
 
     def keep(self, report: Report) -> None:
         """A job is over for this process: `recover` of the next one delivers the report."""
-        self._write(report["job_id"], report)
+        self._write(report, report)
 
     def flush(self) -> bool:
         """Try until the server has the report; False when the agent must end before that."""
@@ -91,9 +91,9 @@ class Reports:
             self._pending = None
             remove(self._journal)
 
-    def _write(self, job_id: int, report: Optional[Report]) -> None:
+    def _write(self, identity: Dict[str, Any], report: Optional[Report]) -> None:
         try:
-            write_json(self._journal, {"owner": self._owner, "job_id": job_id, "report": report})
+            write_json(self._journal, dict(_identity(identity), owner=self._owner, report=report))
         except OSError as error:
             LOG.warning("Cannot keep the journal: %s", error)
 
@@ -102,4 +102,9 @@ def amend(journal: str, report: Dict[str, Any]) -> None:
     """Change the report that is kept in a journal, so that `recover` delivers what has become of the job."""
     kept = read_json(journal)
     if kept is not None and isinstance(kept.get("report"), dict):
-        write_json(journal, dict(kept, report=dict(report, job_id=kept["job_id"])))
+        write_json(journal, dict(kept, report=dict(report, **_identity(kept))))
+
+
+def _identity(values: Dict[str, Any]) -> Dict[str, Any]:
+    """Which job, and which attempt at it."""
+    return {name: values[name] for name in ("job_id", "attempt") if name in values}

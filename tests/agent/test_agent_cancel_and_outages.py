@@ -206,7 +206,7 @@ def test_a_report_outlives_the_agent(installation, bbs, repository, data, prefix
 def test_a_killed_agent_reports_its_job_at_the_next_start(installation, bbs, prefix):
     installation.start()
     bbs.wait(lambda: bbs.bodies("tasks"))
-    installation.agent._reports.begin(5)
+    installation.agent._reports.begin({"job_id": 5, "attempt": 2})
     journal = (prefix / "var/lib/bbs-agent/journal.json").read_text()
     installation.stop()
     (prefix / "var/lib/bbs-agent/journal.json").write_text(journal)

@@ -123,7 +123,9 @@ def test_when_it_may_not_or_cannot(installation, bbs, auto_update, words):
 def test_an_agent_that_dies_at_every_start_is_given_up(tmp_path):
     """Killed or crashed hard, it cannot take itself back; its service manager starts it again and again."""
     layout = Layout.beside(str(tmp_path / "etc/bbs-agent/config.ini"), {})
-    write_json(layout.journal, {"owner": "x", "job_id": 4, "report": {"job_id": 4, "result": "completed"}})
+    write_json(
+        layout.journal, {"owner": "x", "job_id": 4, "attempt": 3, "report": {"job_id": 4, "result": "completed"}}
+    )
     zipapp, new = tmp_path / "agent", tmp_path / "new"
     zipapp.write_text("old")
     new.write_text("new")
@@ -138,7 +140,8 @@ def test_an_agent_that_dies_at_every_start_is_given_up(tmp_path):
     assert Probation(layout).begins() is True
     assert zipapp.read_text() == "old" and not os.path.exists(str(zipapp) + OLD)
     journal = read_json(layout.journal)
-    assert journal["owner"] == "x" and journal["report"]["result"] == "failed"
+    assert journal["owner"] == "x"
+    assert (journal["report"]["result"], journal["report"]["attempt"]) == ("failed", 3)
     assert Probation(layout).begins() is Probation(layout).failed() is False
 
 
