@@ -66,6 +66,5 @@ def _target(url: str, password_file: str) -> Iterator[postgresql.PostgreSQL]:
 
 
 def _require_stopped(settings: Settings) -> None:
-    for name in ("bbs-server", "worker"):
-        if PidFile(settings.run_directory / f"{name}.pid", name).pid() is not None:
-            raise DatabaseError("The server is running: stop it first, or what it writes meanwhile is lost.")
+    if PidFile(settings.run_directory / "bbs-server.pid", "The server").pid() is not None:
+        raise DatabaseError("The server is running: stop it first, or what it writes meanwhile is lost.")

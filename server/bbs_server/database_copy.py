@@ -14,7 +14,9 @@ from typing import Any
 import peewee
 
 from bbs_server import db
+from bbs_server.clock import system_clock
 from bbs_server.database_errors import DatabaseError
+from bbs_server.db import naive
 from bbs_server.models import TABLES
 from bbs_server.postgresql import PostgreSQL
 
@@ -40,11 +42,13 @@ def copy(source: peewee.SqliteDatabase, target: PostgreSQL) -> list[Copied]:
 
     :param source: a database whose schema is up to date, opened read-only, that nobody writes to meanwhile.
     :param target: an empty database; it gets the schema.
-    :raises DatabaseError: the source is not up to date, the target is not empty, or the sides differ afterwards;
-        then the target holds no rows.
+    :raises DatabaseError: the source is not up to date or a worker is at work on it, the target is not empty, or the
+        sides differ afterwards; then the target holds no rows.
     """
     if db.pending(source):
         raise DatabaseError("The SQLite database's schema is not up to date: run 'bbs-server migrate' first.")
+    with source.connection_context():
+        _require_no_worker(source)
     with target.connection_context():
         _require_empty(target)
     db.migrate(target)
@@ -99,6 +103,13 @@ def _tables() -> list[_Table]:
     """All tables, each after those it refers to."""
     metas: list[Any] = [model._meta for model in peewee.sort_models(TABLES)]  # type: ignore[attr-defined]
     return [_Table(meta.table_name, tuple(meta.sorted_fields), meta.primary_key.column_name) for meta in metas]
+
+
+def _require_no_worker(source: peewee.SqliteDatabase) -> None:
+    """A worker of its own has no pid file, but leases."""
+    now = naive(system_clock()).isoformat(" ")
+    if source.execute_sql("SELECT 1 FROM leases WHERE expires_at > ? LIMIT 1", (now,)).fetchone():
+        raise DatabaseError("A worker is running, or was killed a moment ago: stop it, and wait until its leases end.")
 
 
 def _require_empty(target: PostgreSQL) -> None:

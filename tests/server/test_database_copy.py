@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from bbs_server import cli, database_copy
 from bbs_server.app import create_app
+from bbs_server.clock import system_clock
 from bbs_server.models import TABLES, Lease, S3Credentials
 from bbs_server.pid_file import PidFile
 from bbs_server.runtime import EXTENSION, Runtime
@@ -47,11 +49,13 @@ def filled(tmp_path: Path) -> Iterator[Server]:
         fill(server, range(3))
         server.call("GET", "/clients", token="wrong")
         server.work()
+        with server.run.database.connection_context():
+            Lease.delete().execute()
         last = server.post("/clients", {"name": "last"})
         server.call("DELETE", f"/clients/{last['id']}")
         with server.run.database.connection_context():
             S3Credentials.create(endpoint="https://s3", region="r", bucket="b", path_prefix="")
-            Lease.create(name="x", holder="h", expires_at=server.clock())
+            Lease.create(name="x", holder="h", expires_at=server.clock() - timedelta(days=10_000))
         yield server
 
 
@@ -135,8 +139,14 @@ def test_a_difference_is_found_and_nothing_is_kept(
 
 
 def test_a_running_server_is_refused(filled: Server, copy: Copy, target: str) -> None:
-    with PidFile(filled.run.settings.run_directory / "worker.pid", "The worker").holding():
+    with PidFile(filled.run.settings.run_directory / "bbs-server.pid", "The server").holding():
         assert "The server is running: stop it first" in str(copy(target).exception)
+
+
+def test_a_running_worker_is_refused(filled: Server, copy: Copy, target: str) -> None:
+    with filled.run.database.connection_context():
+        Lease.update(expires_at=system_clock() + timedelta(minutes=5)).execute()
+    assert "A worker is running" in str(copy(target).exception)
 
 
 def test_a_password_among_the_arguments_is_refused(cluster: Postgres, copy: Copy, target: str) -> None:
