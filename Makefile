@@ -22,8 +22,8 @@ clean: ## stop what quickstart started and remove all that was made here
 	@rm -rf .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache server/build tests/output
 
 VENV := .venv
-# Two at a time, whole files: a file's tests share servers that are dear to start.
-PYTEST ?= -n 2 --dist loadfile
+# Three at a time, since much is waiting; whole files: a file's tests share servers that are dear to start.
+PYTEST ?= -n 3 --dist loadfile
 STAMP := $(VENV)/.test-requirements
 
 # One virtual environment for the quickstart and for work on the project; the stamp tells what it holds.
@@ -40,17 +40,14 @@ packages: # the distribution's packages that tests run for real
 	@tests/packages.sh
 
 .PHONY: test
-test: $(STAMP) packages ## check and test everything; installs what it needs
-	@tests/molecule/run.sh --prepare
-	@$(MAKE) -s lint
+test: lint packages ## check and test everything; installs what it needs
 	@$(VENV)/bin/python -m pytest $(PYTEST)
+	@$(VENV)/bin/python -m pytest $(PYTEST) --database postgresql $(ON_POSTGRESQL)
 	@tests/other-ansible.sh $(VENV)/bin .cache/other-ansible
-	@tests/molecule/run.sh --if-root default
 
 .PHONY: bench
 bench: $(STAMP) ## measure what is promised about speed; BENCH='--help' tells more
 	@$(VENV)/bin/python tests/bench $(BENCH)
-	@$(VENV)/bin/python -m pytest $(PYTEST) --database postgresql $(ON_POSTGRESQL)
 
 .PHONY: soak
 soak: $(STAMP) ## kill and freeze real workers for three minutes; prints what was lost, doubled or late

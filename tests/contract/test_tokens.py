@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import subprocess
-import re
 import sys
 from pathlib import Path
 from typing import Any
