@@ -1,7 +1,7 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Queries whose SQL is made once: for short ones, making it takes longer than running it (docs/performance.md)."""
+"""Queries whose SQL is made once: for short ones, making it takes longer than running it."""
 
 from __future__ import annotations
 

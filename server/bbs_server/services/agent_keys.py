@@ -4,8 +4,8 @@
 """The keys agents identify themselves with, from the first one to the agent's own (docs/adr/0001).
 
 A client starts with a key for enrolment: readable for those who install agents, and worthless once
-``enrolment_hours`` have passed. Our agent trades it for one of its own when it registers; an agent
-that does not ask for that keeps the first. Wherever a key is replaced without a break, the one
+``enrolment_hours`` have passed. An agent that asks for it trades it for one of its own when it
+registers; one that does not ask keeps the first. Wherever a key is replaced without a break, the one
 before works until the new one is used for the first time.
 """
 
