@@ -18,7 +18,7 @@ import pytest
 from .upstream import NEW, Upstream
 
 CANARY_PASSWORD = "canary-password-1"
-CANARY_TOKEN = "bbs_tok_canary-token-2"
+CANARY_TOKEN = f"bbs_tok_{0xCA4A7:048x}"
 CANARY_PASSPHRASE = "canary-passphrase-3"
 CANARIES = (CANARY_PASSWORD, CANARY_TOKEN, CANARY_PASSPHRASE)
 
@@ -189,7 +189,10 @@ def test_first_token(playbook: Playbook, tmp_path: Path) -> None:
     """The command runs where the task is delegated to, the token ends up here, and nowhere on the terminal."""
     command = tmp_path / "some where" / "bbs-token"
     command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\n[ "$1" = list ] || echo {CANARY_TOKEN}-$BBS_SERVER_CONFIG-$EXTRA\n')
+    seen = tmp_path / "seen"
+    command.write_text(
+        f'#!/bin/sh\n[ "$1" = list ] && exit\necho $BBS_SERVER_CONFIG $EXTRA >{seen}\necho {CANARY_TOKEN}\n'
+    )
     command.chmod(0o755)
     text = f"""
 - hosts: all
@@ -207,8 +210,9 @@ def test_first_token(playbook: Playbook, tmp_path: Path) -> None:
     playbook.write(text, "delegate_to: elsewhere")
     output = playbook.run("-vvv", "--diff")
     assert "changed=1" in output, output
-    assert (tmp_path / "token").read_text() == f"{CANARY_TOKEN}-/etc/bbs.toml-extra\n"
-    assert CANARY_TOKEN not in output.replace(f"echo {CANARY_TOKEN}", "")
+    assert (tmp_path / "token").read_text() == f"{CANARY_TOKEN}\n"
+    assert seen.read_text() == "/etc/bbs.toml extra\n"
+    assert CANARY_TOKEN not in output
 
 
 @pytest.mark.parametrize("delegate", ["", "delegate_to: elsewhere", "delegate_to: localhost"])

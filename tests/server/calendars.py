@@ -1,7 +1,7 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The calendar as another library has it: dateutil's recurrences, and dateutil's own time zones."""
+"""The calendar as another library has it: dateutil's recurrences, and its rule for times that a zone skips."""
 
 from __future__ import annotations
 
@@ -34,16 +34,17 @@ def expected(schedule: Schedule, after: datetime, before: datetime) -> list[date
 
 
 def _on_the_wall(schedule: Schedule, after: datetime, before: datetime) -> Iterator[datetime]:
-    """Wall clock times by dateutil's rules; one that does not exist moves on by what is skipped."""
-    zone = tz.gettz(schedule.zone.key)
-    assert zone is not None
+    """Wall clock times by dateutil's rules; one that does not exist moves on by what is skipped.
+
+    The zones are Python's: dateutil's own misread those whose winter counts as the exception (Dublin, Casablanca).
+    """
     start = (after - _MARGIN).replace(tzinfo=None, second=0, microsecond=0)
     until = (before + _MARGIN).replace(tzinfo=None)
     for at in schedule.times:
         for rule in _rules(schedule):
             begin = start.replace(day=1, hour=at.hour, minute=at.minute)
             for wall in rrule.rrule(dtstart=begin, until=until, **rule):
-                yield tz.resolve_imaginary(wall.replace(tzinfo=zone)).astimezone(UTC)
+                yield tz.resolve_imaginary(wall.replace(tzinfo=schedule.zone)).astimezone(UTC)
 
 
 def _rules(schedule: Schedule) -> Iterator[dict[str, Any]]:

@@ -34,6 +34,9 @@ from .conftest import Server, make_server
 
 FEW, MANY = 3, 30
 
+NEEDED = {"/clients/1/catalog/search": "?q=etc"}
+"""What a reading asks for, where it cannot be made without."""
+
 
 def fill(server: Server, numbers: range) -> None:
     """One more row of everything for each number; the first client has one of each."""
@@ -95,7 +98,7 @@ def readings(server: Server) -> list[str]:
     paths = {re.sub(r"<[^>]+>", "1", rule.rule) for rule in rules if rule.rule.startswith("/api/v1/")}
     known = [path.removeprefix("/api/v1") for path in paths]
     return [
-        *sorted(known),
+        *(path + NEEDED.get(path, "") for path in sorted(known)),
         "/metrics?format=prometheus",
         "/repositories?include_secrets=1",
         "/clients/1/jobs?limit=200",

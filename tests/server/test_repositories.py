@@ -228,16 +228,18 @@ def test_borg_missing_is_told_with_what_to_do(
 
 
 def test_the_passphrase_is_in_no_argument_list(
-    server: Server, client: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    server: Server, client: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[Any] = []
-    real = subprocess.run
-    monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: (seen.append(args[0]), real(*args, **kwargs))[1])
+    arguments, wrapper = tmp_path / "arguments", tmp_path / "bin" / "borg"
+    wrapper.parent.mkdir()
+    wrapper.write_text(f'#!/bin/sh\necho "$@" >>{arguments}\nexec {shutil.which("borg")} "$@"\n')
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
 
     server.post(path_of(client), {"name": "main", "passphrase": "canary"})
 
-    assert seen
-    assert "canary" not in str(seen)
+    assert "init" in arguments.read_text()
+    assert "canary" not in arguments.read_text()
 
 
 def test_rename_moves_the_folder(server: Server, client: dict[str, Any], repository: dict[str, Any]) -> None:
