@@ -14,7 +14,7 @@ cd "$tree"
 plugins=ansible_collections.borgfleet.bbs.plugins
 MYPYPATH=$tree "$bin/mypy" --strict --namespace-packages --explicit-package-bases --ignore-missing-imports \
   --allow-subclassing-any --cache-dir "$checkout/.mypy_cache" \
-  -p $plugins.module_utils -p $plugins.plugin_utils -p $plugins.action
+  -p $plugins.module_utils -p $plugins.plugin_utils -p $plugins.action -p $plugins.inventory
 
 cd "$checkout"
 PATH=$bin:$PATH ANSIBLE_COLLECTIONS_PATH=$tree ANSIBLE_HOME=$tree/home \

@@ -42,7 +42,7 @@ class Info:
         else:
             found = find_client(self.api, name)
             listed = [] if found is None else [found]
-        return [{k: v for k, v in item.items() if k not in _SECRET_KEYS} for item in listed]
+        return [without_secrets(client) for client in listed]
 
     def of_clients(self, path: str, items: str, query: Mapping[str, Any] | None = None) -> Objects:
         """A list of every client, each entry with the client's name."""
@@ -88,6 +88,11 @@ class Info:
                 f"/clients/{by_name[repository['client']]}/repositories/{repository['id']}/archives", "archives"
             )
         ]
+
+
+def without_secrets(client: Object) -> Object:
+    """A client without the key of its agent."""
+    return {key: value for key, value in client.items() if key not in _SECRET_KEYS}
 
 
 def _named(name: str | None) -> dict[str, str] | None:
