@@ -29,7 +29,7 @@ class Host:
         self.prefix, self.data = place / "agent", place / "data"
         self.server.config.write_text(
             f"listen_port = {self.server.port}\nssh_port = {self.server.ssh_port}\nprivate_sshd = true\n"
-            "agent_poll_interval = 1\nworker_interval = 1\nweb_processes = 1\n"
+            "agent_poll_interval = 1\nworker_interval = 1\nweb_processes = 1\nretry_delay_seconds = 1\n"
         )
         self.token = ""
 
@@ -50,15 +50,21 @@ class Host:
             check=False,
         )
 
-    def begin(self, job: dict[str, Any]) -> Path:
-        """Wait until borg is sending; the path of the note about its process."""
-        until(lambda: (self.call(f"/clients/1/jobs/{job['job_id']}")["bytes_processed"] or 0) > 0)
-        return self.prefix / "var/lib/bbs-agent/child.json"
+    def begin(self, job: dict[str, Any]) -> int:
+        """Wait until borg is at work in the repository; its process."""
+        note, lock = self.prefix / "var/lib/bbs-agent/child.json", self.repository / "lock.exclusive"
+        until(lambda: self.call(f"/jobs/{job['job_id']}")["status"] == "running")
+        until(lambda: note.exists() and lock.exists())
+        return int(json.loads(note.read_text())["pid"])
+
+    @property
+    def repository(self) -> Path:
+        return self.server.directory / "repositories" / "1" / "main"
 
     def end(self, job: dict[str, Any]) -> dict[str, Any]:
         ended = ("completed", "failed", "cancelled")
-        until(lambda: self.call(f"/clients/1/jobs/{job['job_id']}")["status"] in ended)
-        found: dict[str, Any] = self.call(f"/clients/1/jobs/{job['job_id']}")
+        until(lambda: self.call(f"/jobs/{job['job_id']}")["status"] in ended)
+        found: dict[str, Any] = self.call(f"/jobs/{job['job_id']}")
         return found
 
 
@@ -90,38 +96,37 @@ def test_a_restarted_server_and_a_killed_agent(host: Host) -> None:
     repository = host.call("/clients/1/repositories", "POST", name="main")
     host.data.mkdir()
     (host.data / "small").write_text("small")
-    (host.data / "big").write_bytes(os.urandom(6_000_000))
+    (host.data / "big").write_bytes(os.urandom(3_000_000))
     plan = {"name": "p", "repository_id": 1, "directories": str(host.data), "frequency": "manual"}
     host.call("/clients/1/plans", "POST", advanced_options="--upload-ratelimit 500", **plan)
 
     job = host.call("/clients/1/plans/1/trigger", "POST")
-    host.begin(job)
+    borg = host.begin(job)
     assert host.server.command("bbs-server", "stop").stdout == "stopped\n"
+    os.kill(borg, 0)
     assert host.server.command("bbs-server", "start").returncode == 0
     first = host.end(job)
-    assert first["status"] == "completed", first
+    assert first["status"] == "completed" and first["attempt"] == 1, first
 
-    (host.data / "big").write_bytes(os.urandom(6_000_000))
+    (host.data / "big").write_bytes(os.urandom(3_000_000))
     job = host.call("/clients/1/plans/1/trigger", "POST")
-    borg = json.loads(host.begin(job).read_text())["pid"]
+    borg = host.begin(job)
     os.kill(int((host.prefix / "run/bbs-agent.pid").read_text()), signal.SIGKILL)
     until(lambda: "not running" in host.agent("status").stdout)
     assert host.agent("start").returncode == 0
     second = host.end(job)
-    assert second["status"] == "failed" and "the agent ended while this job was running" in second["error_log"]
+    assert second["status"] == "completed" and second["attempt"] == 2 and not second["had_warnings"], second
     with pytest.raises(ProcessLookupError):
         os.kill(borg, 0)
+    told = [line["message"] for line in host.call(f"/jobs/{job['job_id']}")["logs"]]
+    assert any("the agent ended while this job was running" in line for line in told), told
 
-    (host.data / "big").unlink()
-    third = host.end(host.call("/clients/1/plans/1/trigger", "POST"))
-    assert third["status"] == "completed" and not third["had_warnings"], third
-    local = next((host.server.directory / "repositories").glob("*/main"))
     environment = os.environ | {
         "BORG_PASSPHRASE": repository["passphrase"],
         "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
         "BORG_BASE_DIR": str(host.server.directory / "checked"),
     }
-    for command in (["check", str(local)], ["list", "--short", str(local)]):
+    for command in (["check", str(host.repository)], ["list", "--short", str(host.repository)]):
         done = subprocess.run(
             [shutil.which("borg") or "borg", *command], env=environment, capture_output=True, text=True, check=False
         )
