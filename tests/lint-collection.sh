@@ -1,4 +1,7 @@
-#!/bin/bash
+#!/usr/bin/env bash
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
 # Checks what knows itself only as the collection borgfleet.bbs: types of its plugins, its roles and playbooks.
 # $1: folder of the programs
 set -euo pipefail

@@ -1,4 +1,7 @@
-#!/bin/bash
+#!/usr/bin/env bash
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
 # Tests the modules with the other end of the ansible-core versions that the collection works with.
 # $1: folder of the programs that the other tests run with
 # $2: virtual environment for these; made when it is not there

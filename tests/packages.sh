@@ -1,4 +1,7 @@
-#!/bin/bash
+#!/usr/bin/env bash
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
 # Installs the distribution's packages that the tests run for real, where they are missing.
 set -euo pipefail
 

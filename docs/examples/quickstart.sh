@@ -1,4 +1,7 @@
-#!/bin/bash
+#!/usr/bin/env bash
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
 # From a fresh Debian or Ubuntu machine to a restorable archive. What it makes lies in two folders of the checkout, .venv
 # and .quickstart, besides the distribution's packages and pip's own cache.
 #

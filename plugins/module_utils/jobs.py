@@ -116,7 +116,8 @@ class Jobs:
 
     def queued(self) -> Object:
         """Trigger the plan."""
-        assert self.plan
+        if self.plan is None:
+            raise AssertionError("only jobs of a plan are triggered")
         path = f"/clients/{self.client_id}/plans/{self.plan['id']}/trigger"
         answer = self.api.post(path, {}, partial(self.active, BACKUP))
         return self.job(answer.get("job_id") or answer["id"])

@@ -1,4 +1,7 @@
-#!/bin/bash
+#!/usr/bin/env bash
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
 # Builds what all hosts of a lab start from, once; lab.sh calls it. Prints the two folders.
 #
 #   base/       a bare Debian: systemd, sshd, Python, sudo, and in /opt/mirror the packages that roles install

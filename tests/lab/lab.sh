@@ -1,4 +1,7 @@
-#!/bin/bash
+#!/usr/bin/env bash
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
 # Disposable hosts for tests: systemd as PID 1, a real sshd, real packages. Needs root; see README.md.
 set -euo pipefail
 

@@ -1,4 +1,7 @@
-#!/bin/bash
+#!/usr/bin/env bash
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
 # Runs molecule scenarios on hosts of a lab of their own.
 #
 #   run.sh [SCENARIO...]         by default all of them
