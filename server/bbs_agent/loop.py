@@ -62,7 +62,7 @@ class Agent:
         redactor.learn(config.api_key)
 
     def stop(self) -> None:
-        """End the loop; a running borg is stopped and its job reported failed."""
+        """End the loop; a running borg is stopped and its job reported abandoned."""
         LOG.info("Stopping")
         self._stopping.set()
         job = self._job

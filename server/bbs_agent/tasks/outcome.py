@@ -5,13 +5,14 @@
 
 from typing import Any, Callable, Dict, NamedTuple
 
-from ..cancel import Cancelled
+from ..cancel import AGENT_STOPPED, Cancelled
 from ..job import Job, TaskError
 from ..logs import LOG
 from ..ssh import SshProblem
 
 COMPLETED = "completed"
 FAILED = "failed"
+ABANDONED = "abandoned"
 
 
 def nothing() -> None:
@@ -30,11 +31,14 @@ class Result(NamedTuple):
 
 
 def guarded(job: Job, action: Callable[[], Result]) -> Result:
-    """Run `action`; an exception becomes a failed report, one sentence of which says why."""
+    """Run `action`; an exception becomes a failed report, one sentence of which says why.
+
+    A job that ends because its agent does, such as at a shutdown, is abandoned: the server may try it again.
+    """
     try:
         result = action()
     except Cancelled as reason:
-        return Result(failure(job, str(reason)))
+        return Result(dict(failure(job, str(reason)), result=ABANDONED if str(reason) == AGENT_STOPPED else FAILED))
     except (TaskError, SshProblem, OSError) as error:
         return Result(failure(job, str(error)))
     except Exception as error:
