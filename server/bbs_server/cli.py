@@ -25,6 +25,9 @@ from bbs_server.borg.sshd import SshdError
 from bbs_server.clock import system_clock
 from bbs_server.database_cli import database
 from bbs_server.database_errors import DatabaseError
+from bbs_server.dev.command import dev
+from bbs_server.dev.fleet import FleetError
+from bbs_server.dev.temporary import TemporaryServerError
 from bbs_server.errors import ApiError
 from bbs_server.initialise import initialise
 from bbs_server.key_file import SecretError
@@ -50,6 +53,8 @@ EXPECTED = (
     own_backup.BackupError,
     AlreadyRunning,
     AddressError,
+    FleetError,
+    TemporaryServerError,
     ApiError,
     DatabaseError,
     peewee.PeeweeException,
@@ -253,6 +258,7 @@ def borg(config: Path, client_name: str, repository_name: str, arguments: tuple[
 
 
 cli.add_command(database)
+cli.add_command(dev)
 
 
 def _repository(client_name: str, repository_name: str) -> Repository:

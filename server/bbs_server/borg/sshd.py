@@ -21,6 +21,14 @@ class SshdError(Exception):
     """The private sshd cannot run; the message says what to do."""
 
 
+def available() -> bool:
+    """Whether the programs are installed."""
+    try:
+        return bool(_program("sshd") and _program("ssh-keygen"))
+    except SshdError:
+        return False
+
+
 def create_host_key(settings: Settings) -> bool:
     """Create the host key unless it exists; returns whether it was created."""
     file = settings.ssh_directory / HOST_KEY
