@@ -35,7 +35,7 @@ from bbs_server.models import Client, Repository
 from bbs_server.pid_file import AlreadyRunning
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import worker
-from bbs_server.services import repositories, secret_rotation, storage
+from bbs_server.services import recovery, repositories, secret_rotation, storage
 from bbs_server.settings import Settings, SettingsError
 from bbs_server.supervisor import Service, ServiceError
 from bbs_server.web import AddressError, serve
@@ -99,10 +99,15 @@ def cli(context: click.Context, config: Path) -> None:
 @click.pass_obj
 def init(config: Path) -> None:
     """Create what is missing: directories, keys, database, first administrator."""
-    created = initialise(load_settings(config))
+    settings = load_settings(config)
+    created = initialise(settings)
+    with closing(Runtime.open(settings)) as this, this.database.connection_context():
+        recovered = recovery.recover(this)
     for line in created:
         click.echo(f"created: {line}")
-    if not created:
+    for line in recovered:
+        click.echo(f"recovered: {line}")
+    if not created and not recovered:
         click.echo("unchanged")
 
 
@@ -177,10 +182,18 @@ def run_worker(config: Path) -> None:
 
 
 @cli.command(name="doctor")
+@click.option("--repair", is_flag=True, help="First put right what can be put right without a loss.")
 @click.pass_obj
-def examine(config: Path) -> None:
-    """Look for what is wrong and say what to do; exit code 1 when something is."""
+def examine(config: Path, repair: bool) -> None:
+    """Look for what is wrong and say what to do; exit code 1 when something is.
+
+    --repair finishes or takes back what killed processes left, writes the keys that are let in anew, makes missing
+    folders of clients, and moves folders of clients that the database does not know to .orphans in their storage
+    location, where nothing removes them.
+    """
     with closing(Runtime.open(_ready(config))) as this:
+        for line in doctor.repair(this) if repair else ():
+            click.echo(f"repaired  {line}")
         findings = doctor.examine(this)
     for finding in findings:
         click.echo(f"{'ok     ' if finding.good else 'problem'}  {finding.text}")

@@ -28,11 +28,29 @@ _SQLITE_PRAGMAS = {
 }
 
 
+WRITING = "IMMEDIATE"
+"""What :meth:`Sqlite.begin` takes to hold all other writers off."""
+
+
 class Sqlite(PooledSqliteDatabase):  # type: ignore[misc]  # playhouse has no types
     """One file; connections to it are kept open between requests, one for each thread that needs one."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path, max_connections=0, pragmas=_SQLITE_PRAGMAS, check_same_thread=False)
+
+    def begin(self, lock_type: str | None = None) -> None:
+        """Begin a transaction; one that writes is on the disk after its COMMIT, whatever happens to the power.
+
+        What is written outside of one, heartbeats and the like, may be a moment old after that.
+        """
+        if lock_type == WRITING:
+            self.cursor().execute("PRAGMA synchronous = full")
+        super().begin(lock_type)
+
+    def commit(self) -> None:
+        """Commit, and go back to writes that nobody waits for."""
+        super().commit()
+        self.cursor().execute("PRAGMA synchronous = normal")
 
     def describe(self) -> str:
         """Which database this is and how large."""
@@ -76,7 +94,7 @@ def writing(database: peewee.Database) -> AbstractContextManager[Any]:
 
     Two transactions that first read and then write would otherwise fail, or write what is no longer true.
     """
-    return database.atomic(postgresql.WRITING if isinstance(database, postgresql.PostgreSQL) else "IMMEDIATE")
+    return database.atomic(postgresql.WRITING if isinstance(database, postgresql.PostgreSQL) else WRITING)
 
 
 def migrate(database: peewee.Database) -> list[str]:

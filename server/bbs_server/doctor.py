@@ -11,12 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bbs_server import durable
 from bbs_server.key_file import SecretError
 from bbs_server.models import Client, Repository, StorageLocation
 from bbs_server.runtime import Runtime
-from bbs_server.services import agents, repositories, storage
+from bbs_server.services import agents, audit, recovery, repositories, storage
 
 LITTLE_SPACE_BYTES = 1024**3
+
+_ORPHANS = ".orphans"
+"""In a storage location: folders of clients that the database does not know."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,49 @@ def examine(run: Runtime) -> list[Finding]:
             _borg(),
             *_storage(),
             *_repositories(run),
+            *_homes(),
             _authorized_keys(run),
             _host_keys(run),
         ]
+
+
+def repair(run: Runtime) -> list[str]:
+    """Put right what can be put right without a loss.
+
+    :return: what was done, one sentence each.
+    """
+    with run.database.connection_context():
+        return [*recovery.recover(run), *_move_strangers(run), *_make_homes(run)]
+
+
+def _move_strangers(run: Runtime) -> Iterator[str]:
+    with run.writing():
+        for location, folder in list(recovery.strangers()):
+            target = location / _ORPHANS / f"{run.clock():%Y%m%dT%H%M%SZ}-{folder.name}"
+            if not target.parent.is_dir():
+                durable.make_folder(target.parent, 0o700)
+            durable.rename(folder, target)
+            sentence = f"{folder}, which belongs to no client, was moved to {target}."
+            audit.record(run, "server.repair", sentence, level="warning")
+            yield sentence
+
+
+def _make_homes(run: Runtime) -> Iterator[str]:
+    with run.writing():
+        for folder in _missing_homes():
+            durable.make_folder(folder, 0o750)
+            sentence = f"{folder}, the folder of a client, was made."
+            audit.record(run, "server.repair", sentence, level="warning")
+            yield sentence
+
+
+def _missing_homes() -> list[Path]:
+    """Folders of clients that are not there; none when the whole location is not, as a disk that is not mounted."""
+    location = storage.home()
+    if not any(Path(location.path).glob(recovery.CLIENTS)):
+        return []
+    folders = (storage.client_directory(location, client.id) for client in Client.select(Client.id).order_by(Client.id))
+    return [folder for folder in folders if not folder.is_dir()]
 
 
 def _database(run: Runtime) -> Finding:
@@ -79,11 +123,13 @@ def _repositories(run: Runtime) -> Iterator[Finding]:
 
 
 def _orphans() -> Iterator[Finding]:
-    clients = {str(client.id) for client in Client.select(Client.id)}
-    for location in StorageLocation.select():
-        for folder in sorted(Path(location.path).glob("[0-9]*")):
-            if folder.name not in clients:
-                yield Finding(False, f"{folder} belongs to no client: move it away once you are sure.")
+    for _, folder in recovery.strangers():
+        yield Finding(False, f"{folder} belongs to no client: 'bbs-server doctor --repair' moves it to {_ORPHANS}.")
+
+
+def _homes() -> Iterator[Finding]:
+    for folder in _missing_homes():
+        yield Finding(False, f"{folder}, the folder of a client, is missing: its agent cannot get in.")
 
 
 def _authorized_keys(run: Runtime) -> Finding:
@@ -91,9 +137,7 @@ def _authorized_keys(run: Runtime) -> Finding:
     listed = len(file.read_text(encoding="utf-8").splitlines()) if file.exists() else 0
     clients = Client.select().count()
     if listed != clients:
-        return Finding(
-            False, f"{file} lets in {listed} client(s) of {clients}: run 'bbs-server init' to write it anew."
-        )
+        return Finding(False, f"{file} lets in {listed} client(s) of {clients}: run 'bbs-server doctor --repair'.")
     return Finding(True, f"{file} lets in all {clients} client(s).")
 
 

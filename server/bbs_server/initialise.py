@@ -47,10 +47,11 @@ def _first_rows(run: Runtime) -> list[str]:
             path = str(run.settings.storage)
             StorageLocation.create(label="Default", path=path, is_default=True, created_at=run.clock())
             created.append(f"storage location {path}")
-    storage.publish_locations(run)
-    keys = [(row.id, row.ssh_public_key) for row in Client.select().order_by(Client.id)]
-    if AuthorizedKeys(run.settings.ssh_directory).rebuild(keys):
-        created.append("authorized keys")
+        storage.publish_locations(run)
+        # In the transaction: a client that is being created has its key in the file before its row is committed.
+        keys = [(row.id, row.ssh_public_key) for row in Client.select().order_by(Client.id)]
+        if AuthorizedKeys(run.settings.ssh_directory).rebuild(keys):
+            created.append("authorized keys")
     return created
 
 

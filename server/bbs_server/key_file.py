@@ -13,6 +13,8 @@ import os
 import secrets
 from pathlib import Path
 
+from bbs_server import durable
+
 KEY_BYTES = 32
 
 
@@ -86,12 +88,7 @@ def _line(identifier: str, key: bytes) -> str:
 def _replace(file: Path, keys: dict[str, bytes]) -> None:
     fresh = file.with_name(f"{file.name}.new")
     _write(fresh, "".join(_line(*item) for item in keys.items()), os.O_TRUNC)
-    fresh.replace(file)
-    directory = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    durable.replace(fresh, file)
 
 
 def _write(file: Path, text: str, flag: int) -> None:
@@ -100,3 +97,4 @@ def _write(file: Path, text: str, flag: int) -> None:
         stream.write(text)
         stream.flush()
         os.fsync(descriptor)
+    durable.settle(file.parent)

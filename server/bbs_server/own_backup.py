@@ -23,7 +23,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bbs_server import __version__
+from bbs_server import __version__, durable
 from bbs_server.borg import sshd
 from bbs_server.settings import Settings
 
@@ -90,7 +90,7 @@ def make(settings: Settings, settings_file: Path, folder: Path, now: datetime, *
             for file in host_keys:
                 archive.add(file, f"{HOST_KEYS}/{file.name}")
         (draft / "backup").chmod(0o600)
-        _settle(draft / "backup", target)
+        durable.replace(draft / "backup", target)
     return Made(target, tuple(_remove_older(folder, keep)), tuple(left_out))
 
 
@@ -259,15 +259,8 @@ def _put(source: Path, target: Path) -> Path:
     beside = target.with_name(f".{target.name}.restored")
     shutil.copyfile(source, beside)
     beside.chmod(0o644 if target.suffix == ".pub" else 0o600)
-    _settle(beside, target)
+    durable.replace(beside, target)
     return target
-
-
-def _settle(source: Path, target: Path) -> None:
-    """Rename into place, durably."""
-    with source.open("rb") as stream:
-        os.fsync(stream.fileno())
-    source.replace(target)
 
 
 def _own(files: list[Path], settings: Settings) -> None:

@@ -137,6 +137,29 @@ def test_doctor_finds_what_is_missing(server: Server, client: dict[str, Any], re
     assert "lets in 0 client(s) of 1" in found.stdout
 
 
+def test_doctor_repairs_what_can_be_repaired_without_a_loss(server: Server, client: dict[str, Any]) -> None:
+    config = server.run.settings.directory / "bbs-server.toml"
+    config.write_text("")
+    second = server.post("/clients", {"name": "web02"})
+    home = server.run.settings.storage
+    (home / str(second["id"])).rmdir()
+    (home / "77" / "main").mkdir(parents=True)
+    (home / "78").mkdir()
+    (server.run.settings.ssh_directory / "authorized_keys").write_text("")
+
+    found = run(cli.cli, config, "doctor", "--repair")
+
+    repaired = [line for line in found.stdout.splitlines() if line.startswith("repaired")]
+    assert len(repaired) == 4
+    assert sorted(path.name for path in home.glob("[0-9]*")) == [str(client["id"]), str(second["id"])]
+    (orphan,) = (home / ".orphans").iterdir()
+    assert (orphan / "main").is_dir()
+    assert "lets in all 2 client(s)" in found.stdout
+    assert "belongs to no client:" not in found.stdout
+    told = [entry["message"] for entry in server.get("/log?level=warning")["log"]]
+    assert sorted(f"repaired  {sentence}" for sentence in told) == sorted(repaired)
+
+
 def test_status_and_stop_without_a_server(ready: Path) -> None:
     assert run(cli.cli, ready, "status").exit_code == 3
     assert run(cli.cli, ready, "stop").stdout == "unchanged: not running\n"

@@ -165,12 +165,13 @@ class Borg:
         """Create an empty repository.
 
         Borg remembers where it saw a repository and warns when it has moved. What is created here is
-        moved to its place once it is complete, so the memory of this run is thrown away.
+        moved to its place once it is complete, so the memory of this run is thrown away: by the system, when this
+        process is killed.
 
         :param repository: a folder, or the URL of a place on another host.
         :raises BorgError: nothing usable was created.
         """
-        with tempfile.TemporaryDirectory(prefix="init-", dir=self._base) as base:
+        with tempfile.TemporaryDirectory(prefix="bbs-server-init-") as base:
             arguments = ["init", *options, f"--encryption={encryption}", str(repository)]
             self.perform(arguments, passphrase, base=Path(base), accept=0, remote_shell=remote_shell)
 

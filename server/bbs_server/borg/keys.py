@@ -17,6 +17,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from bbs_server import durable
+
 
 @dataclass(frozen=True)
 class KeyPair:
@@ -81,17 +83,13 @@ class AuthorizedKeys:
     def write_locations(self, paths: Iterable[str]) -> None:
         """Tell the gate the storage locations, the first one first."""
         temporary = self._locations.with_suffix(".new")
-        temporary.write_text("".join(f"{path}\n" for path in paths), encoding="utf-8")
-        temporary.replace(self._locations)
+        durable.write(temporary, "".join(f"{path}\n" for path in paths))
+        durable.replace(temporary, self._locations)
 
     def _replace(self, lines: Iterable[str]) -> None:
         temporary = self.file.with_suffix(".new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.writelines(lines)
-            stream.flush()
-            os.fsync(descriptor)
-        temporary.replace(self.file)
+        durable.write(temporary, "".join(lines))
+        durable.replace(temporary, self.file)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

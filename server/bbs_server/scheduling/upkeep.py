@@ -14,10 +14,10 @@ from bbs_server.backup_plugins import shell_hook
 from bbs_server.models import Job, Plan, PlanPlugin, PluginConfig, Repository, Setting
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import states
-from bbs_server.services import catalogues, plans, server_jobs
+from bbs_server.services import catalogues, plans, recovery, server_jobs
 
-_COMPACTIONS, _CATALOGUES = "compactions_queued", "catalogues_cleaned"
-_DAY = timedelta(days=1)
+_COMPACTIONS, _CATALOGUES, _RECOVERED = "compactions_queued", "catalogues_cleaned", "recovered"
+_DAY, _EACH_HOUR = timedelta(days=1), timedelta(hours=1)
 _SATURDAY, _HOUR = 5, 2
 
 
@@ -66,6 +66,14 @@ def remove_orphaned_catalogues(run: Runtime) -> int:
     with run.writing():
         _note(_CATALOGUES, run.clock())
     return catalogues.remove_orphans(run)
+
+
+def recover(run: Runtime) -> None:
+    """Once an hour, put right what processes that were killed left half done."""
+    if run.clock() - _last(_RECOVERED) >= _EACH_HOUR:
+        recovery.recover(run)
+        with run.writing():
+            _note(_RECOVERED, run.clock())
 
 
 def _last(name: str) -> datetime:

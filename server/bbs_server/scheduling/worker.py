@@ -20,7 +20,7 @@ from bbs_server.models import Repository
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import attempts, housekeeping, leases, queue, recognition, upkeep
 from bbs_server.server_tasks import runner
-from bbs_server.services import catalogues, health, repositories, trash
+from bbs_server.services import catalogues, health, recovery, repositories, trash
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,8 @@ def work(run: Runtime, stop: threading.Event) -> None:
     """
     who = leases.holder(run)
     logger.info("Worker %s started: a round every %s s.", who, run.settings.worker_interval)
+    with run.database.connection_context():
+        recovery.recover(run)
     rounds = partial(_repeat, run, stop, run.settings.worker_interval)
     ended = threading.Event()
     renewing = threading.Thread(target=_keep_leases, args=(run, ended, who), name="leases")
@@ -151,7 +153,7 @@ AFTERWARDS: tuple[Step, ...] = (_measure_repositories,)
 """What jobs leave to do."""
 
 UPKEEP: tuple[Step, ...] = (
-    recognition.search, catalogues.receive_all, *AFTERWARDS, upkeep.remove_orphaned_catalogues, trash.empty,
-    housekeeping.forget,
+    recognition.search, catalogues.receive_all, *AFTERWARDS, upkeep.remove_orphaned_catalogues, upkeep.recover,
+    trash.empty, housekeeping.forget,
 )  # fmt: skip
 """Steps that may take a while."""

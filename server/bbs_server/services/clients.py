@@ -12,7 +12,7 @@ from typing import Any
 
 import peewee
 
-from bbs_server import auth
+from bbs_server import auth, durable
 from bbs_server.borg.keys import AuthorizedKeys, generate
 from bbs_server.clock import wire
 from bbs_server.errors import Conflict, Invalid, NotFound, ServerFault
@@ -20,7 +20,7 @@ from bbs_server.models import Client, Job, Plan, Repository, StorageLocation, Us
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import states
 from bbs_server.secrets import fingerprint
-from bbs_server.services import agent_keys, audit, freshness, names, repositories, storage, trash
+from bbs_server.services import agent_keys, audit, freshness, moves, names, repositories, storage, trash
 from bbs_server.services.undo import Undo, undoing
 from bbs_server.statements import Statement, slot
 
@@ -173,7 +173,7 @@ def delete(run: Runtime, client: Client, *, force: bool = False) -> None:
     :raises Conflict: archives are locked, or jobs are active.
     """
     authorized = AuthorizedKeys(run.settings.ssh_directory)
-    with trash.undoing() as discarded, undoing(run) as undo, run.writing():
+    with moves.moving(run) as moving, undoing(run) as undo, run.writing():
         repositories.refuse_locked(Repository.client == client)
         active = Job.select().where((Job.client == client) & Job.status.in_(states.ACTIVE)).count()
         if active and not force:
@@ -185,8 +185,7 @@ def delete(run: Runtime, client: Client, *, force: bool = False) -> None:
         client.delete_instance()
         audit.record(run, "client.delete", f'Client "{client.name}" deleted.')
         for location in StorageLocation.select():
-            directory = storage.client_directory(location, client.id)
-            discarded.append(trash.discard(run, Path(location.path), directory))
+            trash.discard(run, moving, Path(location.path), storage.client_directory(location, client.id))
         run.act(authorized.remove, client.id)
         undo.by(authorized.add, client.id, client.ssh_public_key)
 
@@ -246,14 +245,22 @@ def _provision(run: Runtime, client: Client, undo: Undo) -> None:
         AuthorizedKeys(run.settings.ssh_directory),
     )
     try:
-        run.act(directory.mkdir, mode=0o750)
+        run.act(_make_home, directory)
         undo.by(directory.rmdir)
         # Noted beforehand: a key that is half written has to go too.
         undo.by(authorized.remove, client.id)
         run.act(authorized.add, client.id, client.ssh_public_key)
     except FileExistsError as error:
         raise ServerFault(
-            f"The folder {directory} of the new client exists already, left over from another one: move it away."
+            f"The folder {directory} of the new client exists already, left over from another one: run"
+            " 'bbs-server doctor --repair', which moves it away."
         ) from error
     except OSError as error:
         raise ServerFault(f"The client's folder or key could not be written: {error.strerror or error}.") from error
+
+
+def _make_home(directory: Path) -> None:
+    """Make a client's folder; an empty one was left by a process that was killed before it had written the row."""
+    if directory.is_dir() and not any(directory.iterdir()):
+        directory.rmdir()
+    durable.make_folder(directory, 0o750)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,8 +20,7 @@ from bbs_server.errors import Conflict, Invalid, NotFound, ServerFault
 from bbs_server.models import Archive, Client, Job, RemoteSshConfig, Repository, StorageLocation
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import states
-from bbs_server.services import audit, names, s3_links, storage, trash
-from bbs_server.services.undo import undoing
+from bbs_server.services import audit, drafts, moves, names, recovery, s3_links, storage, trash
 from bbs_server.statements import Statement, slot
 
 logger = logging.getLogger(__name__)
@@ -142,13 +140,10 @@ def create(
     slug = names.slug(names.checked(name))
     secret = None if encryption == "none" else passphrase or generate_passphrase(run)
     directory = storage.client_directory(location, client.id)
-    _refuse_taken(directory / slug)
-    with storage.client_directory_present(run, directory):
-        fresh = _initialise(run, directory, encryption, secret)
-        try:
-            repository = _record(run, client, location, slug, encryption, secret, fresh)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+    _refuse_taken(run, location, directory / slug)
+    with storage.client_directory_present(run, directory), drafts.draft(run, directory) as fresh:
+        _initialise(run, fresh, encryption, secret)
+        repository = _record(run, client, location, slug, encryption, secret, fresh)
     created = {
         "id": repository.id,
         "name": slug,
@@ -173,8 +168,8 @@ def rename(run: Runtime, repository: Repository, name: str) -> Repository:
     _refuse_active(repository, f'Cannot rename "{repository.name}" while jobs are active.')
     location, old = storage.location_of(repository), storage.repository_directory(repository)
     new = old.with_name(slug)
-    _refuse_taken(new)
-    with _taking(new), undoing(run) as undo, run.writing():
+    _refuse_taken(run, location, new)
+    with _taking(new), moves.moving(run) as moving, run.writing():
         audit.record(
             run,
             "repository.update",
@@ -184,8 +179,7 @@ def rename(run: Runtime, repository: Repository, name: str) -> Repository:
         repository.name = slug
         repository.path = storage.repository_url(run, location, repository.client, slug)
         repository.save(only=[Repository.name, Repository.path])
-        run.act(old.rename, new)
-        undo.by(new.rename, old)
+        moving.move(Path(location.path), old, new)
     return repository
 
 
@@ -205,15 +199,19 @@ def delete(run: Runtime, repository: Repository, *, keep_data: bool) -> None:
             plans=plans,
         )
     _refuse_active(repository, "The repository has active jobs: wait for them or cancel them.")
-    with trash.undoing() as discarded, run.writing():
+    with moves.moving(run) as moving, run.writing():
         repository.delete_instance()
         kept = " Its data was kept." if keep_data else ""
         audit.record(
             run, "repository.delete", f'Repository "{repository.name}" deleted.{kept}', client=repository.client
         )
-        if repository.storage_type == "local" and not keep_data:
-            location = Path(storage.location_of(repository).path)
-            discarded.append(trash.discard(run, location, storage.repository_directory(repository)))
+        if repository.storage_type == "local":
+            location, directory = Path(storage.location_of(repository).path), storage.repository_directory(repository)
+            if keep_data:
+                # Without its row, a mark would mean that it was not finished.
+                run.act(moves.unmark, directory)
+            else:
+                trash.discard(run, moving, location, directory)
 
 
 def refuse_locked(which: peewee.Expression) -> None:
@@ -242,16 +240,13 @@ def measure(repository: Repository) -> None:
     Repository.update(size_bytes=size, size_is_stale=False).where(Repository.id == repository.id).execute()
 
 
-def _initialise(run: Runtime, directory: Path, encryption: str, secret: str | None) -> Path:
-    fresh = directory / f".new-{run.token_bytes(8).hex()}"
+def _initialise(run: Runtime, fresh: Path, encryption: str, secret: str | None) -> None:
     try:
         run.act(run.borg.init, fresh, encryption, secret)
     except BorgError as error:
-        shutil.rmtree(fresh, ignore_errors=True)
         logger.error("borg init failed: %s", error)
         told = " ".join(str(error).splitlines())
         raise ServerFault(f"Borg could not create the repository: {told}") from error
-    return fresh
 
 
 def _record(
@@ -264,7 +259,7 @@ def _record(
     fresh: Path,
 ) -> Repository:
     final = fresh.with_name(slug)
-    with _taking(final), undoing(run) as undo, run.writing():
+    with _taking(final), moves.moving(run) as moving, run.writing():
         repository: Repository = Repository.create(
             client=client,
             name=slug,
@@ -281,8 +276,7 @@ def _record(
             )
             repository.save(only=[Repository.sealed_passphrase])
         audit.record(run, "repository.create", f'Repository "{slug}" created.', client=client)
-        run.act(fresh.rename, final)
-        undo.by(final.rename, fresh)
+        moving.move(Path(location.path), fresh, final)
     return repository
 
 
@@ -314,8 +308,8 @@ def _refuse_active(repository: Repository, message: str) -> None:
         raise Conflict(message, reason="active_jobs")
 
 
-def _refuse_taken(directory: Path) -> None:
-    if directory.exists():
+def _refuse_taken(run: Runtime, location: StorageLocation, directory: Path) -> None:
+    if directory.exists() and not recovery.freed(run, Path(location.path), directory):
         raise _taken(directory.name)
 
 

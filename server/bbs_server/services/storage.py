@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from bbs_server import durable
 from bbs_server.borg.keys import AuthorizedKeys
 from bbs_server.clock import wire
 from bbs_server.errors import Conflict, Invalid, NotFound, ServerFault, Unprocessable
@@ -53,7 +54,9 @@ def client_directory(location: StorageLocation, client_id: int) -> Path:
 def client_directory_present(run: Runtime, directory: Path) -> Iterator[None]:
     """A client's folder in a location, made if need be; taken back when what needs it fails."""
     made = not directory.is_dir()
-    run.act(directory.mkdir, mode=0o750, exist_ok=True)
+    if made:
+        with suppress(FileExistsError):  # another request was quicker
+            run.act(durable.make_folder, directory, 0o750)
     try:
         yield
     except BaseException:

@@ -8,14 +8,13 @@ from __future__ import annotations
 import logging
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from bbs_server import durable
 from bbs_server.models import Client, Repository, StorageLocation
 from bbs_server.runtime import Runtime
+from bbs_server.services.moves import Moves
 
 logger = logging.getLogger(__name__)
 
@@ -26,37 +25,16 @@ _STAMP = "%Y%m%dT%H%M%SZ"
 _NAME = re.compile(r"(?P<stamp>\d{8}T\d{6}Z)-[0-9a-f]{8}-(?P<client>\d+)(-(?P<slug>.+))?")
 
 
-@dataclass(frozen=True)
-class Discarded:
-    """A folder in the trash, and where it came from."""
-
-    now: Path
-    before: Path
-
-
-def discard(run: Runtime, location: Path, directory: Path) -> Discarded | None:
-    """Move a folder of a storage location to its trash; None when there is nothing to move."""
+def discard(run: Runtime, moving: Moves, location: Path, directory: Path) -> None:
+    """Move a folder of a storage location to its trash, if it is there."""
     if run.rehearsing or not directory.exists():
-        return None
+        return
     trash = location / FOLDER
-    trash.mkdir(mode=0o700, exist_ok=True)
+    if not trash.is_dir():
+        durable.make_folder(trash, 0o700)
     relative = "-".join(directory.relative_to(location).parts)
     target = trash / f"{run.clock().strftime(_STAMP)}-{run.token_bytes(4).hex()}-{relative}"
-    directory.rename(target)
-    return Discarded(target, directory)
-
-
-@contextmanager
-def undoing() -> Iterator[list[Discarded | None]]:
-    """Around a transaction: whatever was discarded in it comes back when the transaction fails."""
-    discarded: list[Discarded | None] = []
-    try:
-        yield discarded
-    except BaseException:
-        for folder in discarded:
-            if folder is not None:
-                folder.now.rename(folder.before)
-        raise
+    moving.move(location, directory, target)
 
 
 def empty(run: Runtime) -> int:
@@ -77,7 +55,7 @@ def empty(run: Runtime) -> int:
 
 
 def _is_recorded(location: Path, client_id: int, slug: str | None) -> bool:
-    """Whether a deletion was cut off between the move to the trash and the end of its transaction."""
+    """Whether rows still name what was discarded, as in a database that was restored from a backup."""
     if slug is None:
         return bool(Client.select().where(Client.id == client_id).exists())
     same = (Repository.client == client_id) & (Repository.name == slug)

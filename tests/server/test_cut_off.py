@@ -1,0 +1,219 @@
+# Copyright (c) 2026 borgfleet.bbs contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A request whose process is killed, before each single step that it takes on the disk: the next start puts it right.
+
+A power cut differs from that in one point: what was not waited for may be lost, in any order. So whatever a request
+does on the disk has to be waited for before the row that tells of it is committed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from bbs_server.models import Client, Repository
+from bbs_server.services import recovery, storage, trash
+from bbs_server.services.moves import MARK
+
+from .conftest import Server
+
+KILLED = 9
+MOST_STEPS = 60
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+CHANGES = {"os.mkdir", "os.rename", "os.rmdir", "os.remove", "shutil.rmtree", "open", "subprocess.Popen"}
+DONE_BEFORE = {"POST": 409, "PUT": 200, "DELETE": 404}
+"""What a request is answered that had been carried out, although its process was killed."""
+
+
+@dataclass
+class Steps:
+    """What a request does on the disk, one step after the other."""
+
+    server: Server
+    fatal: int = 0
+    """The step before which the process ends; 0: none."""
+    count: int = 0
+    unsettled: set[str] = field(default_factory=set)
+    """Files and folders that a power cut could still take away."""
+    risked: list[set[str]] = field(default_factory=list)
+    """Those of them, at the times of COMMIT."""
+
+    def step(self) -> None:
+        self.count += 1
+        if self.count == self.fatal:
+            os._exit(KILLED)
+
+    def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event not in CHANGES or (event == "open" and not arguments[2] & WRITING):
+            return
+        paths = [str(part) for part in arguments if isinstance(part, str | Path)]
+        places = [path for path in paths if path.startswith(str(self.server.run.settings.directory.parent))]
+        if event == "subprocess.Popen" or places:
+            self.step()
+        if event in ("os.mkdir", "os.rename"):
+            self.unsettled |= {str(Path(place).parent) for place in places}
+        elif event == "open":
+            self.unsettled |= {place for place in places if not place.endswith(".lock")}
+
+    def settled(self, descriptor: int) -> None:
+        self.unsettled.discard(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """From here on until the process ends: there is no way to take an audit hook off."""
+        database, fsync = self.server.run.database, os.fsync
+        commit = database.commit
+
+        def watched_commit() -> None:
+            self.step()
+            assert database.pragma("synchronous") == 2, "the COMMIT itself may be lost"
+            self.risked.append(set(self.unsettled))
+            commit()
+            self.step()
+
+        def watched_fsync(descriptor: int) -> None:
+            self.settled(descriptor)
+            fsync(descriptor)
+
+        database.commit = watched_commit
+        os.fsync = watched_fsync
+        sys.addaudithook(self.audit)
+        yield
+
+
+Request = Callable[[], TestResponse]
+
+
+def killed_at(server: Server, fatal: int, request: Request) -> bool:
+    """Make a request in a process of its own that ends before a certain step; false when there is no such step."""
+    server.run.database.close_all()
+    with warnings.catch_warnings():
+        # The child makes one request and ends.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if not child:
+        code = 1
+        try:
+            steps = Steps(server, fatal)
+            with steps.watched():
+                reply = request()
+            code = 0 if reply.status_code < 300 and not any(steps.risked) else 1
+            if code:
+                print(reply.status_code, reply.text, steps.risked, file=sys.stderr)
+        finally:
+            os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, KILLED), "the request failed, or a power cut could take what a row tells of"
+    return code == KILLED
+
+
+def assert_whole(server: Server, kept: str = "") -> None:
+    """Rows, folders and keys say the same; ``kept`` is a repository that was deleted without its data."""
+    locations = [Path(row["path"]) for row in server.get("/storage")["local"]]
+    with server.run.database.connection_context():
+        clients = {client.id for client in Client.select()}
+        places = {storage.repository_directory(repository) for repository in Repository.select()}
+        assert server.run.database.execute_sql("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert recovery.recover(server.run) == []
+    homes = {server.run.settings.storage / str(identifier) for identifier in clients}
+    folders = {folder for location in locations for folder in location.glob("*") if folder.name != trash.FOLDER}
+    assert homes <= folders
+    assert {int(folder.name) for folder in folders} == clients
+    found = {item for folder in folders for item in folder.iterdir()}
+    assert places <= found
+    assert {place.name for place in found - places} <= {kept}
+    assert all((place / "config").is_file() for place in places)
+    assert not [mark for location in locations for mark in location.rglob(MARK)]
+    keys = (server.run.settings.ssh_directory / "authorized_keys").read_text()
+    assert sorted(map(int, re.findall(r"bbs-client-(\d+)$", keys, re.MULTILINE))) == sorted(clients)
+
+
+def cut_off_everywhere(server: Server, method: str, prepare: Callable[[int], tuple[str, Any]], kept: str = "") -> int:
+    """Kill a request before each of its steps; returns how many there are.
+
+    :param prepare: path and body of the request, given the number of the step
+    """
+    for fatal in range(1, MOST_STEPS):
+        path, body = prepare(fatal)
+        if not killed_at(server, fatal, lambda path=path, body=body: server.call(method, path, body)):  # type: ignore[misc]
+            assert_whole(server, kept)
+            return fatal - 1
+        with server.run.database.connection_context():
+            recovery.recover(server.run)
+        assert_whole(server, kept)
+        again = server.call(method, path, body)
+        assert again.status_code in (200, 201, DONE_BEFORE[method]), again.text
+        assert_whole(server, kept)
+    raise AssertionError("the request never succeeded")
+
+
+@pytest.fixture
+def disk(server: Server, tmp_path: Path) -> int:
+    """Another storage location."""
+    (tmp_path / "disk").mkdir()
+    return int(server.post("/storage", {"label": "disk", "path": str(tmp_path / "disk")})["id"])
+
+
+def make(server: Server, name: str, **values: Any) -> str:
+    """A client with a repository; the repository's path in the API."""
+    client = server.post("/clients", {"name": name})
+    base = f"/clients/{client['id']}/repositories"
+    made = server.post(base, {"name": "main", "encryption": "none", **values})
+    return f"{base}/{made['id']}"
+
+
+def test_a_client_is_created(server: Server) -> None:
+    assert cut_off_everywhere(server, "POST", lambda step: ("/clients", {"name": f"web{step}"})) >= 4
+
+
+def test_a_repository_is_created(server: Server, disk: int) -> None:
+    client = server.post("/clients", {"name": "web01"})
+    path, body = f"/clients/{client['id']}/repositories", {"encryption": "none", "storage_location_id": disk}
+    assert cut_off_everywhere(server, "POST", lambda step: (path, body | {"name": f"r{step}"})) >= 8
+
+
+def test_a_repository_is_renamed(server: Server) -> None:
+    path = make(server, "web01")
+    assert cut_off_everywhere(server, "PUT", lambda step: (path, {"name": f"r{step}"})) >= 5
+
+
+@pytest.mark.parametrize("query", ["", "?keep_data=1"])
+def test_a_repository_is_deleted(server: Server, query: str) -> None:
+    path = make(server, "web01")
+    client = path.partition("/repositories/")[0]
+    location = server.run.settings.storage / client.rpartition("/")[2]
+
+    def prepare(step: int) -> tuple[str, Any]:
+        nonlocal path
+        if server.call("GET", path).status_code == 404:
+            if query:
+                shutil.rmtree(location / "main")
+            made = server.post(f"{client}/repositories", {"name": "main", "encryption": "none"})
+            path = f"{client}/repositories/{made['id']}"
+        return f"{path}{query}", None
+
+    cut_off_everywhere(server, "DELETE", prepare, kept="main" if query else "")
+
+
+def test_a_client_is_deleted(server: Server, disk: int) -> None:
+    path = ""
+
+    def prepare(step: int) -> tuple[str, Any]:
+        nonlocal path
+        if not path or server.call("GET", path).status_code == 404:
+            path = make(server, f"web{step}", storage_location_id=disk).partition("/repositories")[0]
+        return path, None
+
+    cut_off_everywhere(server, "DELETE", prepare)
