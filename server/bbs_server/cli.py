@@ -5,11 +5,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -38,7 +35,7 @@ from bbs_server.scheduling import worker
 from bbs_server.services import recovery, repositories, secret_rotation, storage
 from bbs_server.settings import Settings, SettingsError
 from bbs_server.supervisor import Service, ServiceError
-from bbs_server.web import AddressError, serve
+from bbs_server.web import AddressError, load, serve
 
 CONFIG_VARIABLE = "BBS_SERVER_CONFIG"
 DEFAULT_CONFIG = Path("/etc/bbs-server/bbs-server.toml")
@@ -164,21 +161,14 @@ def status(config: Path) -> None:
 def web(config: Path) -> None:
     """Answer HTTP in the foreground."""
     settings = _ready(config)
-    # gunicorn reads the program's arguments; they are not meant for it.
-    sys.argv = sys.argv[:1]
-    serve(settings)
+    serve(settings, load(settings))
 
 
 @cli.command(name="worker")
 @click.pass_obj
 def run_worker(config: Path) -> None:
     """Queue due plans and do the server's own jobs in the foreground."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    stop_event = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop_event.set())
-    with closing(Runtime.open(_ready(config))) as this:
-        worker.work(this, stop_event)
+    worker.run_until_told(_ready(config))
 
 
 @cli.command(name="doctor")

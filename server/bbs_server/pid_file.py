@@ -52,9 +52,10 @@ class PidFile:
         return None
 
     @contextmanager
-    def holding(self) -> Iterator[None]:
+    def holding(self) -> Iterator[IO[str]]:
         """Hold the file as this process.
 
+        :return: the open file; a process forked meanwhile has to close it, or it would hold the file as well.
         :raises AlreadyRunning: another process holds it.
         """
         with self.path.open("a+", encoding="ascii") as handle:
@@ -63,7 +64,7 @@ class PidFile:
             handle.truncate(0)
             handle.write(f"{os.getpid()}\n")
             handle.flush()
-            yield
+            yield handle
             handle.truncate(0)
 
 

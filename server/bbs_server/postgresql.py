@@ -1,7 +1,7 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""PostgreSQL as the database, for fleets that outgrow one machine (docs/adr/0010-postgresql.md)."""
+"""PostgreSQL as the database, for fleets that outgrow one machine (docs/adr/0005-postgresql.md)."""
 
 from __future__ import annotations
 

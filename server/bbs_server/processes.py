@@ -29,12 +29,16 @@ def ending_with_parent(command: Sequence[str], number: signal.Signals = signal.S
     return [sys.executable, "-I", "-S", __file__, str(int(number)), str(os.getpid()), *command]
 
 
-def _become(number: int, parent: int, command: list[str]) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
-    if os.getppid() != parent:  # it ended before the kernel was asked
+def end_with_parent(number: signal.Signals, parent: int | None = None) -> None:
+    """Let the kernel send this process a signal when the process that started it has ended.
+
+    :param parent: the process that shall be the parent; if it is not, this one ends at once.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+    if parent is not None and os.getppid() != parent:  # it ended before the kernel was asked
         sys.exit(1)
-    os.execv(command[0], command)
 
 
 if __name__ == "__main__":
-    _become(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
+    end_with_parent(signal.Signals(int(sys.argv[1])), int(sys.argv[2]))
+    os.execv(sys.argv[3], sys.argv[3:])

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import ssl
@@ -13,20 +14,25 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing.context import ForkProcess
 from pathlib import Path
+from typing import IO
 
-from bbs_server import transport
 from bbs_server.borg import sshd
+from bbs_server.forking import forked
 from bbs_server.pid_file import PidFile
-from bbs_server.processes import ending_with_parent
+from bbs_server.scheduling import worker
 from bbs_server.settings import Settings
-from bbs_server.web import check_address
+from bbs_server.transport import WsgiApp
+from bbs_server.web import check_address, load, serve
 
 START_SECONDS = 30
 
 END_SECONDS = 25
-"""Patience with the processes that end; longer than gunicorn's with requests (web.py)."""
+"""Patience with the processes that end; longer than the web server's with requests (web.py)."""
 
 STOP_SECONDS = END_SECONDS + 20
 """Patience with the supervisor, which first ends its processes."""
@@ -76,27 +82,31 @@ class Service:
     def run(self) -> int:
         """Run all processes in the foreground; when one ends, all end.
 
-        :return: the exit code of the one that ended first; 0 after a signal.
+        They are forked from this one, so they share the memory of what is loaded once.
+
+        :return: 1 when one ended by itself; 0 after a signal.
         :raises AlreadyRunning: it runs already.
         :raises AddressError: a port is taken.
         :raises SettingsError: credentials could be read on the way.
         """
-        transport.check(self.settings)
-        with self._pid_file.holding():
+        application = load(self.settings)
+        with self._pid_file.holding() as held:
             check_address(self.settings.listen_address, self.settings.listen_port)
-            commands = self._commands()
-            children: dict[str, subprocess.Popen[bytes]] = {}
+            work = self._work(application)
+            children: dict[str, ForkProcess] = {}
             stopped: list[int] = []
             # Before the children start: none is left behind, whenever the signal comes.
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda received, _: stopped.append(received))
+            gc.collect()
+            gc.freeze()
             try:
-                for name, command in commands.items():
-                    children[name] = subprocess.Popen(ending_with_parent(command, _LAST_SIGNAL[name]))
-                while not stopped and all(child.poll() is None for child in children.values()):
+                for name, task in work.items():
+                    children[name] = forked(partial(_without, held, task), f"bbs-{name}", _LAST_SIGNAL[name])
+                while not stopped and all(child.is_alive() for child in children.values()):
                     time.sleep(_LOOK_SECONDS)
             finally:
-                ended = {name: child.poll() for name, child in children.items() if child.poll() is not None}
+                ended = {name: child.exitcode for name, child in children.items() if not child.is_alive()}
                 _end(list(children.values()))
             if stopped:
                 return 0
@@ -122,7 +132,11 @@ class Service:
             if self._answers():
                 return True
             time.sleep(_LOOK_SECONDS)
-        _end([child])
+        child.terminate()
+        try:
+            child.wait(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
         raise ServiceError(f"The server does not answer after {START_SECONDS} s; see {self.log_file}.")
 
     def stop(self) -> bool:
@@ -141,13 +155,16 @@ class Service:
             time.sleep(_LOOK_SECONDS)
         return True
 
-    def _commands(self) -> dict[str, list[str]]:
-        own = [sys.executable, "-P", "-m", "bbs_server", "--config", str(self.settings_file)]
-        commands = {"web": [*own, "web"], "worker": [*own, "worker"]}
+    def _work(self, application: WsgiApp) -> dict[str, Callable[[], object]]:
+        work: dict[str, Callable[[], object]] = {
+            "web": partial(serve, self.settings, application),
+            "worker": partial(worker.run_until_told, self.settings),
+        }
         if self.settings.private_sshd:
             check_address(self.settings.listen_address, self.settings.ssh_port)
-            commands["sshd"] = sshd.command(self.settings)
-        return commands
+            command = sshd.command(self.settings)
+            work["sshd"] = partial(os.execv, command[0], command)
+        return work
 
     @property
     def _own_url(self) -> str:
@@ -175,15 +192,19 @@ class Service:
         return lines[-1].removeprefix("bbs-server: ") if lines else ""
 
 
-def _end(children: list[subprocess.Popen[bytes]]) -> None:
+def _without(held: IO[str], task: Callable[[], object]) -> None:
+    """Do a task in a process of its own, which does not hold the supervisor's pid file."""
+    held.close()
+    task()
+
+
+def _end(children: list[ForkProcess]) -> None:
     """End all processes; one that works on after ``END_SECONDS`` is killed, and its borg ends with it."""
     for child in children:
-        if child.poll() is None:
-            child.terminate()
+        child.terminate()
     deadline = time.monotonic() + END_SECONDS
     for child in children:
-        try:
-            child.wait(timeout=max(0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
+        child.join(max(0, deadline - time.monotonic()))
+        if child.is_alive():
             child.kill()
-            child.wait()
+            child.join()

@@ -1,65 +1,65 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The HTTP server: gunicorn around the application."""
+"""The HTTP server: granian around the application (docs/adr/0010-http-server.md)."""
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
+import resource
+import signal
 import socket
-from typing import Any
+from pathlib import Path
 
-from gunicorn.app.base import BaseApplication
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.mp import MPServer
 
 from bbs_server import transport
 from bbs_server.app import create_app
+from bbs_server.processes import end_with_parent
 from bbs_server.settings import Settings
+
+MOST_CONNECTIONS = 8192
+"""Connections that one process holds open; those that send nothing take no thread."""
+
+HEADER_SECONDS = 30
+"""Patience with a caller that has yet to send a whole header, or the next one on the same connection."""
+
+STOP_SECONDS = 20
+"""Patience with requests at work when the server stops."""
 
 
 class AddressError(Exception):
     """The address cannot be listened on; the message says what to do."""
 
 
-class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        super().__init__()
+def load(settings: Settings) -> transport.WsgiApp:
+    """The application as it answers: requests pass the rules of :mod:`transport` first.
 
-    def load_config(self) -> None:
-        address = self._settings.listen_address
-        options: dict[str, Any] = {
-            "bind": f"{f'[{address}]' if ':' in address else address}:{self._settings.listen_port}",
-            "certfile": self._settings.tls_certificate or None,
-            "keyfile": self._settings.tls_key or None,
-            # What proxies say is weighed by transport.TrustedProxies alone.
-            "forwarded_allow_ips": "",
-            "secure_scheme_headers": {},
-            "workers": self._settings.web_processes,
-            "threads": self._settings.web_threads,
-            "worker_class": "gthread",
-            "keepalive": 75,
-            "timeout": 120,
-            "graceful_timeout": 20,
-            "control_socket_disable": True,
-            "proc_name": "bbs-server",
-            "loglevel": "warning",
-        }
-        for name, value in options.items():
-            if name in self.cfg.settings:
-                self.cfg.set(name, value)
-
-    def load(self) -> transport.WsgiApp:
-        return transport.TrustedProxies(create_app(self._settings), self._settings)
-
-
-def serve(settings: Settings) -> None:
-    """Answer HTTP until told to stop.
-
-    :raises AddressError: the port is taken or the address is not this machine's.
     :raises SettingsError: credentials could be read on the way.
     """
     transport.check(settings)
+    application = create_app(settings)
+    # Made here, it is shared by all processes forked later.
+    application.url_map.update()
+    return transport.TrustedProxies(application, settings)
+
+
+def serve(settings: Settings, application: transport.WsgiApp) -> None:
+    """Answer HTTP until told to stop, with processes that are forked from this one.
+
+    :raises AddressError: the port is taken or the address is not this machine's.
+    """
     check_address(settings.listen_address, settings.listen_port)
-    _Server(settings).run()
+    multiprocessing.set_start_method("fork", force=True)
+    _allow_connections()
+    # Otherwise collecting garbage would write to, and so copy, the memory that is shared.
+    gc.collect()
+    gc.freeze()
+    _server(settings).serve(target_loader=lambda: _answering(application), wrap_loader=False)
 
 
 def check_address(address: str, port: int) -> None:
@@ -75,3 +75,36 @@ def check_address(address: str, port: int) -> None:
         except OSError as error:
             advice = "Stop the program that uses it or choose another port."
             raise AddressError(f"Cannot listen on {address}:{port}: {error.strerror}. {advice}") from error
+
+
+def _server(settings: Settings) -> MPServer:
+    tls = settings.tls_certificate
+    return MPServer(
+        "bbs_server",
+        address=settings.listen_address or "0.0.0.0",
+        port=settings.listen_port,
+        interface=Interfaces.WSGI,
+        workers=settings.web_processes,
+        blocking_threads=settings.web_threads,
+        backpressure=MOST_CONNECTIONS,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1000),
+        ssl_cert=Path(tls) if tls else None,
+        ssl_key=Path(settings.tls_key) if tls else None,
+        ssl_protocol_min=SSLProtocols.tls12,
+        log_level=LogLevels.warning,
+        respawn_failed_workers=True,
+        workers_kill_timeout=STOP_SECONDS,
+    )
+
+
+def _answering(application: transport.WsgiApp) -> transport.WsgiApp:
+    """The application, in a process that has just been forked to answer with it."""
+    end_with_parent(signal.SIGTERM)
+    return application
+
+
+def _allow_connections() -> None:
+    """Take the leave the system gives: many start programs with 1,024 open files and allow far more."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

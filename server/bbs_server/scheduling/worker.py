@@ -11,8 +11,10 @@ leases (``scheduling.leases``).
 from __future__ import annotations
 
 import logging
+import signal
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -21,6 +23,7 @@ from bbs_server.runtime import Runtime
 from bbs_server.scheduling import attempts, housekeeping, leases, queue, recognition, upkeep
 from bbs_server.server_tasks import runner
 from bbs_server.services import catalogues, health, recovery, repositories, trash
+from bbs_server.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +35,19 @@ RENEWALS = 4
 
 Step = Callable[[Runtime], object]
 Loop = Callable[[], None]
+
+
+def run_until_told(settings: Settings) -> None:
+    """Be the worker in this process until SIGTERM or SIGINT.
+
+    :raises RuntimeError: see :func:`work`.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with closing(Runtime.open(settings)) as run:
+        work(run, stop)
 
 
 def work(run: Runtime, stop: threading.Event) -> None:
