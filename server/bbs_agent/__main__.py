@@ -13,6 +13,7 @@ from .api import Api, ApiError
 from .config import Config, ConfigError, Layout, config_path, load_config, merge_config
 from .doctor import examine
 from .logs import LOG, set_up_logging
+from .own_key import key_in_use
 from .probation import Probation
 from .redact import Redactor
 from .signals import on_termination
@@ -86,13 +87,14 @@ def _agent(config: Config, redactor: Redactor) -> "Agent":
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    Api(arguments.server, _key(), arguments.ca_file).heartbeat()
+    Api(arguments.server, _key_in_use(arguments), arguments.ca_file).heartbeat()
     print("the server knows this key")
     return 0
 
 
 def _configure(arguments: argparse.Namespace) -> int:
-    changed = merge_config(_path(arguments), arguments.server.rstrip("/"), _key(), arguments.ca_file)
+    key = _key_in_use(arguments)
+    changed = merge_config(_path(arguments), arguments.server.rstrip("/"), key, arguments.ca_file)
     print("changed" if changed else "unchanged")
     return 0
 
@@ -167,8 +169,11 @@ def _parser() -> argparse.ArgumentParser:
         ("verify", "Ask a server whether it knows an agent key."),
         ("configure", "Write server and key into config.ini, leaving everything else in it alone."),
     ):
-        command = _command(name, text, config=name == "configure")
-        command.epilog = "The key comes from ${} or standard input.".format(KEY_VARIABLE)
+        command = _command(name, text)
+        command.epilog = (
+            "The key comes from ${} or standard input. Where the agent has traded that very key for one of its "
+            "own, its own counts.".format(KEY_VARIABLE)
+        )
         command.add_argument("--server", required=True, metavar="URL", help="such as https://backup.example.com")
         command.add_argument("--ca-file", metavar="FILE", help="trust this certificate authority (PEM)")
     _command("version", "Print the version.", config=False)
@@ -193,6 +198,10 @@ def _key() -> str:
     if not key:
         raise ConfigError("no key: set {} or write it to standard input".format(KEY_VARIABLE))
     return key
+
+
+def _key_in_use(arguments: argparse.Namespace) -> str:
+    return key_in_use(_path(arguments), arguments.server, _key(), arguments.ca_file)
 
 
 if __name__ == "__main__":

@@ -86,6 +86,10 @@ class Api:
             _NoRedirects(), urllib.request.HTTPSHandler(context=_tls_context(ca_file))
         )
 
+    def use_key(self, key: str) -> None:
+        """Use another key from the next request on."""
+        self._key = key
+
     def register(self, facts: Dict[str, Any]) -> Reply:
         """Tell the server about this machine (§5.1); returns its interval and SSH coordinates."""
         return self._call("POST", "register", facts)

@@ -3,15 +3,18 @@
 
 """`config.ini` and the directories that follow from where it lies (agent-protocol.md §3.2, §4)."""
 
+import hashlib
 import os
 from configparser import ConfigParser
 from configparser import Error as IniError
-from typing import Mapping, NamedTuple, Optional
+from typing import Dict, Mapping, NamedTuple, Optional
 
-from .files import read_text, write_private
+from .files import read_text, replace_private, write_private
 
 DEFAULT_PATH = "/etc/bbs-agent/config.ini"
 DEFAULT_POLL_INTERVAL = 30
+# What is kept of the key that was traded for `api_key` (docs/adr/0001).
+TRADED_KEY = "traded_key_sha256"
 SYSTEM_TAIL = os.path.join("etc", "bbs-agent", "config.ini")
 
 
@@ -71,10 +74,16 @@ class Layout(NamedTuple):
 
 
 class Config(NamedTuple):
-    """What the agent is told by its configuration file."""
+    """What the agent is told by its configuration file.
+
+    traded_key: SHA-256 of the key that `api_key` was got for; None when the server gave it to a person.
+    exchange_key: whether to trade such a key for one of the agent's own.
+    """
 
     url: str
     api_key: str
+    traded_key: Optional[str]
+    exchange_key: bool
     ca_file: Optional[str]
     poll_interval: int
     auto_update: bool
@@ -105,9 +114,11 @@ def load_config(path: str, environ: Mapping[str, str], in_container: bool) -> Co
     return Config(
         url=url,
         api_key=key,
+        traded_key=parser.get("server", TRADED_KEY, fallback="").strip() or None,
+        exchange_key=_switch(path, parser, "exchange_key", default=not in_container),
         ca_file=parser.get("server", "ca_file", fallback="").strip() or None,
         poll_interval=_poll_interval(path, parser),
-        auto_update=_auto_update(path, parser, environ, in_container),
+        auto_update=_switch(path, parser, "auto_update", default=not in_container, word=environ.get("BBS_AUTO_UPDATE")),
         layout=Layout.beside(path, environ),
     )
 
@@ -121,21 +132,62 @@ def merge_config(path: str, url: str, key: str, ca_file: Optional[str]) -> bool:
     for value in (url, key, ca_file or ""):
         if "\n" in value or "\r" in value:
             raise ConfigError("a value for {} has a line break in it".format(path))
-    wanted = {"url": url, "api_key": key}
+    wanted: Dict[str, Optional[str]] = {"url": url, "api_key": key}
     if ca_file:
         wanted["ca_file"] = ca_file
     existing = read_text(path)
     if existing is None:
         existing = "[server]\n\n[agent]\npoll_interval = {}\n".format(DEFAULT_POLL_INTERVAL)
+    if _server_value(path, existing, "api_key") != key:
+        # It is not the one that an earlier key was traded for.
+        wanted[TRADED_KEY] = None
     return write_private(path, _with_server_values(existing, wanted))
 
 
-def _with_server_values(text: str, wanted: Mapping[str, str]) -> str:
-    """`text` with these keys of `[server]` set; the section is added at the top if it is missing."""
+def replace_key(path: str, old: str, new: str) -> None:
+    """Put the key that the server gave for `old` into `config.ini`, with the digest of `old`.
+
+    With `new` equal to `old` it writes what is there, which shows that it can. Raises ConfigError when
+    the file has another key by now, OSError when it cannot be written.
+    """
+    text = read_text(path) or ""
+    if _server_value(path, text, "api_key") != old:
+        raise ConfigError("{} has another key by now".format(path))
+    if new != old:
+        text = _with_server_values(text, {"api_key": new, TRADED_KEY: digest_of(old)})
+    replace_private(path, text)
+
+
+def own_key(path: str, given: str) -> Optional[str]:
+    """The key that the agent of a config file got for `given`; None when it did not trade that one."""
+    try:
+        text = read_text(path) or ""
+    except (OSError, UnicodeDecodeError):
+        return None
+    if _server_value(path, text, TRADED_KEY) != digest_of(given):
+        return None
+    return _server_value(path, text, "api_key") or None
+
+
+def digest_of(key: str) -> str:
+    """SHA-256; an agent key is so long and random that nobody finds it by trying."""
+    return hashlib.sha256(key.encode("utf-8")).hexdigest()
+
+
+def _server_value(path: str, text: str, name: str) -> str:
+    """A value of `[server]` in a text that may be no INI file yet."""
+    try:
+        return _parse(path, text).get("server", name, fallback="").strip()
+    except ConfigError:
+        return ""
+
+
+def _with_server_values(text: str, wanted: Mapping[str, Optional[str]]) -> str:
+    """`text` with these keys of `[server]` set, or gone (None); the section is added at the top if it is missing."""
     lines = text.splitlines()
     if not any(_section(line) == "server" for line in lines):
         lines = ["[server]", ""] + lines
-    missing = dict(wanted)
+    missing = {name: value for name, value in wanted.items() if value is not None}
     result = []
     section: Optional[str] = None
     for line in lines:
@@ -192,11 +244,11 @@ def _poll_interval(path: str, parser: ConfigParser) -> int:
     return max(seconds, 1)
 
 
-def _auto_update(path: str, parser: ConfigParser, environ: Mapping[str, str], in_container: bool) -> bool:
-    """Whether the agent may replace itself; `BBS_AUTO_UPDATE` wins, containers default to no."""
-    word = environ.get("BBS_AUTO_UPDATE") or parser.get("agent", "auto_update", fallback="")
+def _switch(path: str, parser: ConfigParser, name: str, default: bool, word: Optional[str] = None) -> bool:
+    """A yes or no of `[agent]`; `word` (of the environment) wins over the file."""
+    word = word or parser.get("agent", name, fallback="")
     if not word:
-        return not in_container
+        return default
     if word.lower() not in ConfigParser.BOOLEAN_STATES:
-        raise ConfigError("auto_update in {} must be yes or no".format(path))
+        raise ConfigError("{} in {} must be yes or no".format(name, path))
     return ConfigParser.BOOLEAN_STATES[word.lower()]

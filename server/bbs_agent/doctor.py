@@ -116,7 +116,8 @@ def _server(config: Config, now: Callable[[], float]) -> List[Finding]:
         return [_tls(config), Finding("key", str(error), advice)]
     except ApiError as error:
         return [Finding("server", str(error), "check the address in config.ini, and the server's own log")]
-    findings = [_tls(config), Finding("key", "the server knows it")]
+    whose = "the agent's own" if config.traded_key else "the one it was installed with"
+    findings = [_tls(config), Finding("key", "the server knows it; it is {}".format(whose))]
     skew = _skew(reply, now())
     if skew is not None:
         text = "{:.0f} s away from the server's".format(abs(skew))

@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import tempfile
+from contextlib import suppress
 from typing import Any, Dict, Optional
 
 PRIVATE = 0o600
@@ -20,6 +21,12 @@ def write_private(path: str, text: str) -> bool:
     """
     if read_text(path) == text and stat.S_IMODE(os.stat(path).st_mode) == PRIVATE:
         return False
+    replace_private(path, text)
+    return True
+
+
+def replace_private(path: str, text: str) -> None:
+    """`write_private` that writes in any case; afterwards the text outlives a power cut."""
     directory, name = os.path.split(os.path.abspath(path))
     os.makedirs(directory, exist_ok=True)
     # mkstemp opens with O_EXCL and mode 0600.
@@ -33,7 +40,7 @@ def write_private(path: str, text: str) -> bool:
     except BaseException:
         os.unlink(temporary)
         raise
-    return True
+    _keep_names(directory)
 
 
 def write_json(path: str, value: Dict[str, Any]) -> bool:
@@ -65,3 +72,13 @@ def remove(path: str) -> None:
         os.unlink(path)
     except FileNotFoundError:
         return
+
+
+def _keep_names(directory: str) -> None:
+    """Have the disk know the names in a directory, where the file system can be asked for that."""
+    with suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

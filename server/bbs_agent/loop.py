@@ -17,6 +17,7 @@ from .host import Host
 from .job import Job, Task
 from .logs import LOG
 from .orphans import Orphans
+from .own_key import KeyExchange
 from .probation import Probation
 from .pulse import Pulse, job_ids
 from .redact import Redactor
@@ -49,6 +50,7 @@ class Agent:
         self._orphans = Orphans(config.layout.child)
         self._stopping = threading.Event()
         self._reports = Reports(api, config.layout.journal, config.api_key, timing, self._stopping.wait)
+        self._exchange = KeyExchange(config)
         self._job: Optional[Job] = None
         self._done: OrderedDict[int, Report] = OrderedDict()
         self._interval = float(config.poll_interval)
@@ -119,7 +121,7 @@ class Agent:
 
     def _register(self) -> None:
         known = self._facts()
-        reply = self._api.register(known)
+        reply = self._api.register(dict(known, **self._exchange.question()))
         first = self._registered_at is None
         self._registered_at = time.monotonic()
         self._take_interval(reply)
@@ -127,6 +129,7 @@ class Agent:
             name=reply.get("name"), agent_id=reply.get("agent_id"), borg_version=known.get("borg_version")
         )
         LOG.info("Registered as %s, borg %s", reply.get("name"), known.get("borg_version") or "not found")
+        self._take_key(reply)
         access = Access.of_reply(reply)
         if access is not None:
             self._use(access)
@@ -135,6 +138,13 @@ class Agent:
             Probation(self._config.layout).passed()
             self._reports.recover()
             self._reports.flush()
+
+    def _take_key(self, reply: Reply) -> None:
+        key = self._exchange.answer(reply)
+        if key is not None:
+            self._redactor.learn(key)
+            self._api.use_key(key)
+            self._reports.change_key(key)
 
     def _use(self, access: Access) -> None:
         if not access.host_keys and not self._warned:

@@ -29,9 +29,15 @@ class Reports:
         self._journal = journal
         self._timing = timing
         self._wait = wait
-        # A journal of another server or client must not be delivered to this one.
-        self._owner = hashlib.sha256((api.url + "\n" + key).encode("utf-8")).hexdigest()
+        self._owner = _owner(api, key)
         self._pending: Optional[Report] = None
+
+    def change_key(self, key: str) -> None:
+        """The client has another key; what was kept is still its own."""
+        kept, before = read_json(self._journal), self._owner
+        self._owner = _owner(self._api, key)
+        if kept is not None and kept.get("owner") == before:
+            self._write(kept, kept.get("report"))
 
     def begin(self, identity: Dict[str, Any]) -> None:
         """A job starts; `identity` is its `job_id`, with the `attempt` where the server counts them."""
@@ -96,6 +102,11 @@ class Reports:
             write_json(self._journal, dict(_identity(identity), owner=self._owner, report=report))
         except OSError as error:
             LOG.warning("Cannot keep the journal: %s", error)
+
+
+def _owner(api: Api, key: str) -> str:
+    """Whose journal it is: one of another server or client must not be delivered to this one."""
+    return hashlib.sha256((api.url + "\n" + key).encode("utf-8")).hexdigest()
 
 
 def amend(journal: str, report: Dict[str, Any]) -> None:

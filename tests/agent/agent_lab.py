@@ -120,6 +120,10 @@ class Installation:
         self.agent = None
         self._thread = None
 
+    @property
+    def config(self):
+        return load_config(self.config_path, {}, in_container=True)
+
     def start(self, auto_update=False):
         config = load_config(self.config_path, {"BBS_AUTO_UPDATE": str(auto_update)}, in_container=True)
         api = Api(config.url, config.api_key, config.ca_file)

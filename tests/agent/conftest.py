@@ -4,6 +4,7 @@
 """Real borg over a real loopback sshd; only the HTTP server is a double."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -142,3 +143,22 @@ def tools(tmp_path, monkeypatch):
         hook(place / name, NOTE.format(tmp_path) + script)
 
     return make
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A function that moves a directory's content to a small file system mounted in its place."""
+    mounted = []
+
+    def mount(directory, kilobytes):
+        shutil.copytree(str(directory), str(tmp_path / "copy"))
+        options = "size={}k".format(kilobytes)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "small", str(directory)], check=True)
+        mounted.append(directory)
+        for item in (tmp_path / "copy").iterdir():
+            copy = shutil.copytree if item.is_dir() else shutil.copy2
+            copy(str(item), str(directory / item.name))
+
+    yield mount
+    for directory in mounted:
+        subprocess.run(["umount", "--lazy", str(directory)], check=True)

@@ -44,6 +44,8 @@ class FakeBbs:
         self.ssh_key_reply = {}
         self.poll_interval = 0.05
         self.key = KEY
+        # What the agent gets when it asks for a key of its own; an upstream server has none.
+        self.own_key = None
         self.downloads = {"install.sh": installer()}
         self.down = threading.Event()
         # Endpoints whose next reply is lost on its way.
@@ -143,14 +145,19 @@ class FakeBbs:
         if parts.path == "/api/agent/download":
             content = self.downloads.get(parse_qs(parts.query)["file"][0])
             return (200, content) if content is not None else (404, b"Not found")
-        if handler.headers.get("Authorization") != "Bearer " + self.key:
+        key = (handler.headers.get("Authorization") or "").partition("Bearer ")[2]
+        if key not in (self.key, self.own_key):
             return 401, {"error": "Invalid API key"}
+        # The old key works until the new one is used.
+        self.key = key
         assert handler.headers["User-Agent"].startswith("BBS-Agent/")
         endpoint = getattr(self, "_" + parts.path.rsplit("/", 1)[1].replace("-", "_"), None)
         return endpoint(body) if endpoint else (404, {"error": "Not found"})
 
-    def _register(self, _body):
+    def _register(self, body):
         reply = {"status": "ok", "agent_id": 1, "name": "web01", "poll_interval": self.poll_interval}
+        if self.own_key is not None and self.own_key != self.key and body.get("exchange_key"):
+            reply["agent_key"] = self.own_key
         return 200, dict(reply, **self.register_reply)
 
     def _ssh_key(self, _body):

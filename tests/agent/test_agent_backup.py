@@ -6,7 +6,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -89,25 +88,6 @@ def test_a_full_disk_is_named(installation, bbs, repository, data, small_disk):
     subprocess.run(["mount", "-o", "remount,size=20m", str(repository.path)], check=True)
     bbs.tasks.append(repository.backup(2, data))
     assert bbs.wait_for_status(2)["result"] == "completed"
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A function that moves a directory's content to a small file system mounted in its place."""
-    mounted = []
-
-    def mount(directory, kilobytes):
-        shutil.copytree(str(directory), str(tmp_path / "copy"))
-        options = "size={}k".format(kilobytes)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "small", str(directory)], check=True)
-        mounted.append(directory)
-        for item in (tmp_path / "copy").iterdir():
-            copy = shutil.copytree if item.is_dir() else shutil.copy2
-            copy(str(item), str(directory / item.name))
-
-    yield mount
-    for directory in mounted:
-        subprocess.run(["umount", "--lazy", str(directory)], check=True)
 
 
 def test_a_third_party_host_gets_its_own_key(installation, bbs, repository, data, sshd, prefix):

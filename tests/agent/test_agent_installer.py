@@ -130,6 +130,21 @@ def test_install_again_change_and_uninstall(installer, bbs):
     assert not (installer.prefix / "bin").exists()
 
 
+def test_the_first_key_once_more_when_the_agent_has_its_own(installer, bbs):
+    config = installer.prefix / "etc/bbs-agent/config.ini"
+    config.parent.mkdir(parents=True)
+    # Also in a container, where it would keep the first one.
+    config.write_text("[agent]\nexchange_key = yes\n")
+    bbs.own_key = "b" * 64
+    assert installer.install().returncode == 0
+    assert bbs.key == bbs.own_key and bbs.own_key in config.read_text()
+
+    pid, before = installer.pid(), config.read_text()
+    again = installer.install()
+    assert last_line(again) == "bbs-agent: unchanged", again
+    assert (installer.pid(), config.read_text()) == (pid, before)
+
+
 def test_a_key_on_standard_input(installer, tmp_path):
     (tmp_path / "install.sh").write_bytes(SCRIPT)
     done = installer.run(

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 def free_port() -> int:
@@ -68,3 +71,14 @@ class LiveServer:
         minted = self.command("bbs-token", "create", "--name", name)
         assert minted.returncode == 0, minted.stderr
         return minted.stdout.strip()
+
+    def call(self, token: str, method: str, path: str, body: Any = None) -> Any:
+        """A request to the admin API.
+
+        :raises urllib.error.HTTPError: it was refused.
+        """
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        asked = urllib.request.Request(f"{self.url}/api/v1{path}", data, headers, method=method)
+        with urllib.request.urlopen(asked, timeout=60) as reply:
+            return json.load(reply)

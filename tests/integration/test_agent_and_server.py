@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,7 +38,7 @@ class Host:
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """A request to the admin API about this client."""
-        return request(self.server, self.token, method, f"/clients/{self.identifier}{path}", body)
+        return self.server.call(self.token, method, f"/clients/{self.identifier}{path}", body)
 
     def repository(self, name: str, **values: Any) -> dict[str, Any]:
         made: dict[str, Any] = self.call("POST", "/repositories", {"name": name, "encryption": "none", **values})
@@ -60,14 +59,6 @@ class Host:
     def ended(self, identifier: int) -> dict[str, Any]:
         """A job when it has ended."""
         return until(lambda: job if (job := self.job(identifier))["status"] in TERMINAL else None)
-
-
-def request(server: LiveServer, token: str, method: str, path: str, body: Any = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    url = f"{server.url}/api/v1{path}"
-    with urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method)) as reply:
-        return json.load(reply)
 
 
 def until(look: Callable[[], Any]) -> Any:
@@ -96,7 +87,7 @@ def assert_sound(place: Path, *archives: str) -> None:
 @pytest.fixture(scope="module")
 def host(live_server: LiveServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     directory, token = tmp_path_factory.mktemp("host"), live_server.mint("agent and server")
-    created = request(live_server, token, "POST", "/clients", {"name": "host"})
+    created = live_server.call(token, "POST", "/clients", {"name": "host"})
     config = directory / "etc" / "bbs-agent" / "config.ini"
     environment = os.environ | {"BBS_AGENT_CONFIG": str(config), "BORG_BASE_DIR": str(directory / "borg")}
     agent = [sys.executable, "-m", "bbs_agent"]
@@ -193,7 +184,7 @@ def test_a_repository_whose_disk_is_full(host: Host, data: Path, tmp_path: Path)
     (data / "big").write_bytes(os.urandom(20_000_000))
     with small_disk(tmp_path / "disk", "8m") as resize:
         body = {"label": "small", "path": str(tmp_path / "disk")}
-        location = request(host.server, host.token, "POST", "/storage", body)["id"]
+        location = host.server.call(host.token, "POST", "/storage", body)["id"]
         repository = host.repository("tight", storage_location_id=location)
         plan = host.plan(repository, data)
 

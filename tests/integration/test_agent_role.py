@@ -52,16 +52,26 @@ def play(server: LiveServer, collections: Path, token: str, **variables: str) ->
 
 def test_install_again_and_remove(live_server: LiveServer, collections: Path) -> None:
     token, prefix = live_server.mint("role"), collections.parent / "agent"
+    client = live_server.call(token, "POST", "/clients", {"name": "role-host"})
+    config = prefix / "etc/bbs-agent/config.ini"
+    # Also where the tests run in a container.
+    config.parent.mkdir(parents=True)
+    config.write_text("[agent]\nexchange_key = yes\n")
 
     first = play(live_server, collections, token, state="present")
-    key = re.search(r"api_key\s*=\s*(\S+)", (prefix / "etc/bbs-agent/config.ini").read_text())
+    key = re.search(r"api_key\s*=\s*(\S+)", config.read_text())
     assert key is not None
-    assert key[1] not in first
-    assert token not in first
-    assert "changed=2" in first
+    for secret in (key[1], client["api_key"], token):
+        assert secret not in first
+    assert "changed=1" in first
 
+    assert key[1] != client["api_key"], "the agent has a key of its own"
     again = play(live_server, collections, token, state="present")
     assert "changed=0" in again
+    # As if it stood in the inventory.
+    again = play(live_server, collections, token, state="present", install_command=client["install_command"])
+    assert "changed=0" in again
+    assert "TASK [borgfleet.bbs.agent : Run the installer]" not in again
 
     removed = play(live_server, collections, token, state="absent")
     assert "changed=1" in removed

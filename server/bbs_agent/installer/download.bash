@@ -65,6 +65,6 @@ verify_key() {
   local ca=()
   [ -z "$CA_FILE" ] || ca=(--ca-file "$CA_FILE")
   # The agent says in one sentence what is wrong.
-  BBS_AGENT_KEY=$KEY "$PYTHON" "$TEMP/bbs-agent.pyz" verify --server "$SERVER" "${ca[@]}" >/dev/null || exit 1
+  BBS_AGENT_KEY=$KEY "$PYTHON" "$TEMP/bbs-agent.pyz" verify --config "$CONFIG" --server "$SERVER" "${ca[@]}" >/dev/null || exit 1
   say "the server knows the key"
 }
