@@ -29,6 +29,7 @@ from bbs_server.errors import ApiError
 from bbs_server.initialise import initialise
 from bbs_server.key_file import SecretError
 from bbs_server.models import Client, Repository
+from bbs_server.own_backup_database import BackupError
 from bbs_server.pid_file import AlreadyRunning
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import worker
@@ -47,7 +48,7 @@ EXPECTED = (
     SshdError,
     BorgError,
     ServiceError,
-    own_backup.BackupError,
+    BackupError,
     AlreadyRunning,
     AddressError,
     FleetError,

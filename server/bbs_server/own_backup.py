@@ -12,12 +12,10 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
-import sqlite3
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +23,7 @@ from typing import Any
 
 from bbs_server import __version__, durable
 from bbs_server.borg import sshd
+from bbs_server.own_backup_database import BackupError, Saved, put_file, saved_database
 from bbs_server.settings import Settings
 
 FORMAT = 1
@@ -35,22 +34,15 @@ SUFFIX = ".tar.gz"
 MANIFEST = "manifest.json"
 SETTINGS = "bbs-server.toml"
 KEYS = "secret.keys"
-DATABASE = "database.sqlite"
 SSH = "ssh"
 HOST_KEYS = "host-keys"
 
 SYSTEM_HOST_KEYS = Path("/etc/ssh")
 
-_SQLITE = "sqlite:///"
-
 _ATTEMPTS = 5
 
 _DERIVED = {"authorized_keys", "authorized_keys.lock", "locations", "sshd_config"}
 """What ``bbs-server init`` and ``run`` write anew from the database and the settings."""
-
-
-class BackupError(Exception):
-    """The backup cannot be made or put back; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +69,13 @@ def make(settings: Settings, settings_file: Path, folder: Path, now: datetime, *
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     target = folder / f"{PREFIX}{now:%Y%m%dT%H%M%SZ}{SUFFIX}"
     host_keys, left_out = _system_host_keys(settings)
+    database = saved_database(settings)
     with tempfile.TemporaryDirectory(prefix=".bbs-server-", dir=folder) as name:
         draft = Path(name)
-        _copy_secrets(settings, draft)
+        _copy_secrets(settings, database, draft)
         with tarfile.open(draft / "backup", "w:gz", compresslevel=6) as archive:
             _add_text(archive, MANIFEST, json.dumps(_manifest(settings, now), indent=2))
-            archive.add(draft / DATABASE, DATABASE)
+            archive.add(draft / database.member, database.member)
             archive.add(settings_file, SETTINGS)
             archive.add(draft / KEYS, KEYS)
             for file in _ssh_files(settings):
@@ -109,25 +102,24 @@ def restore(file: Path, settings_file: Path, *, replace: bool = False, host_keys
         if not settings_file.exists():
             wrote.append(_restore_settings(archive, manifest, settings_file))
         settings = Settings.load(settings_file)
-        database = _sqlite_file(settings.database)
-        for present in (settings.key_file, database):
-            if present.exists() and not replace:
-                raise BackupError(
-                    f"There is a server already: {present} exists; --replace puts the backup in its place."
-                )
+        database = saved_database(settings)
+        if database.member not in archive.getnames():
+            raise BackupError(f"{file} has no {database.member}: it is of a server on another kind of database.")
+        present = f"{settings.key_file} exists" if settings.key_file.exists() else database.existing()
+        if present and not replace:
+            raise BackupError(f"There is a server already: {present}; --replace puts the backup in its place.")
         settings.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".restore-", dir=settings.directory) as name:
             draft = Path(name)
             archive.extractall(draft, filter="data")
-            _check_database(draft / DATABASE)
+            database.check(draft / database.member)
             wrote += _put_ssh(draft, settings)
             if host_keys:
-                wrote += [_put(item, SYSTEM_HOST_KEYS / item.name) for item in sorted((draft / HOST_KEYS).glob("*"))]
-            wrote.append(_put(draft / KEYS, settings.key_file))
-            # The journal of the database that was there must not be applied to this one.
-            for ending in ("-wal", "-shm"):
-                database.with_name(database.name + ending).unlink(missing_ok=True)
-            wrote.append(_put(draft / DATABASE, database))
+                wrote += [
+                    put_file(item, SYSTEM_HOST_KEYS / item.name) for item in sorted((draft / HOST_KEYS).glob("*"))
+                ]
+            wrote += database.put(draft / database.member)
+            wrote.append(put_file(draft / KEYS, settings.key_file))
     _own(wrote, settings)
     return wrote
 
@@ -137,18 +129,10 @@ def check_no_worker(settings: Settings, now: datetime) -> None:
 
     :raises BackupError: one holds a lease. One that was killed holds it until the lease ends.
     """
-    database = _sqlite_file(settings.database)
-    if not database.exists():
-        return
-    try:
-        with closing(sqlite3.connect(database)) as live:
-            moment = f"{now:%Y-%m-%d %H:%M:%S}"
-            found = live.execute("SELECT holder FROM leases WHERE expires_at > ?", [moment]).fetchone()
-    except sqlite3.Error:
-        return  # damaged, or older than leases: nothing can work with it
-    if found:
+    holder = saved_database(settings).worker(now)
+    if holder:
         raise BackupError(
-            f"The worker {found[0]} runs: stop it first. If it was killed, wait {settings.lease_seconds} seconds."
+            f"The worker {holder} runs: stop it first. If it was killed, wait {settings.lease_seconds} seconds."
         )
 
 
@@ -185,48 +169,16 @@ def _restore_settings(archive: tarfile.TarFile, manifest: dict[str, Any], settin
     return settings_file
 
 
-def _sqlite_file(url: str) -> Path:
-    if not url.startswith(_SQLITE):
-        raise BackupError("The database is not SQLite: back it up with pg_dump, and the server's directory beside it.")
-    return Path(url.removeprefix(_SQLITE))
-
-
-def _copy_secrets(settings: Settings, draft: Path) -> None:
+def _copy_secrets(settings: Settings, database: Saved, draft: Path) -> None:
     """The database and the keys that open it, also when they are rotated at this moment."""
     for _attempt in range(_ATTEMPTS):
         keys = settings.key_file.read_bytes()
-        _copy_database(settings.database, draft / DATABASE)
+        database.copy(draft / database.member)
         if settings.key_file.read_bytes() == keys:
             (draft / KEYS).touch(mode=0o600)
             (draft / KEYS).write_bytes(keys)
             return
     raise BackupError("The server's keys are being rotated: try again when that is done.")
-
-
-def _copy_database(url: str, target: Path) -> None:
-    """A copy of one moment, whatever is written meanwhile."""
-    source = _sqlite_file(url)
-    if not source.exists():
-        raise BackupError(f"The database {source} is missing.")
-    target.touch(mode=0o600)
-    try:
-        with closing(sqlite3.connect(source, timeout=30)) as live, closing(sqlite3.connect(target)) as copy:
-            live.backup(copy)
-            # A copy in WAL mode would need files beside it.
-            copy.execute("PRAGMA journal_mode = DELETE")
-    except sqlite3.Error as error:
-        raise BackupError(f"The database {source} cannot be copied: {error}.") from error
-    _check_database(target)
-
-
-def _check_database(file: Path) -> None:
-    try:
-        with closing(sqlite3.connect(file)) as database:
-            (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.Error as error:
-        verdict = str(error)
-    if verdict != "ok":
-        raise BackupError(f"The copy of the database is damaged: {verdict}.")
 
 
 def _ssh_files(settings: Settings) -> list[Path]:
@@ -248,19 +200,10 @@ def _system_host_keys(settings: Settings) -> tuple[list[Path], list[Path]]:
 def _put_ssh(draft: Path, settings: Settings) -> list[Path]:
     """The clients' and remote hosts' files, and the private sshd's own host key."""
     return [
-        _put(item, settings.ssh_directory / item.relative_to(draft / SSH))
+        put_file(item, settings.ssh_directory / item.relative_to(draft / SSH))
         for item in sorted((draft / SSH).rglob("*"))
         if item.is_file() and (settings.private_sshd or not item.name.startswith(sshd.HOST_KEY))
     ]
-
-
-def _put(source: Path, target: Path) -> Path:
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.restored")
-    shutil.copyfile(source, beside)
-    beside.chmod(0o644 if target.suffix == ".pub" else 0o600)
-    durable.replace(beside, target)
-    return target
 
 
 def _own(files: list[Path], settings: Settings) -> None:

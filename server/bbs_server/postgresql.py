@@ -125,6 +125,11 @@ def connect(url: str, password_file: str = "") -> PostgreSQL:
     :raises DatabaseError: no driver, a malformed URL, an unreadable file. No message repeats what stands in the URL,
         as it may be a part of the password.
     """
+    return PostgreSQL(parameters(url, password_file))
+
+
+def parameters(url: str, password_file: str = "") -> dict[str, str]:
+    """A URL's parts by libpq's names, the password among them; arguments and errors as for :func:`connect`."""
     found = _parameters(url)
     if not re.fullmatch(r"[\w.,:/%-]*", found.get("host", "")) or not re.fullmatch(r"[\d,]*", found.get("port", "")):
         raise DatabaseError(_MALFORMED)
@@ -132,7 +137,7 @@ def connect(url: str, password_file: str = "") -> PostgreSQL:
         raise DatabaseError("The database URL names no database: postgresql://USER@HOST/DATABASE.")
     if password_file:
         found["password"] = _password(Path(password_file))
-    return PostgreSQL(found)
+    return found
 
 
 def holds_password(url: str) -> bool:
