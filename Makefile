@@ -41,9 +41,11 @@ packages: # the distribution's packages that tests run for real
 
 .PHONY: test
 test: lint packages ## check and test everything; installs what it needs
+	@tests/molecule/run.sh --prepare
 	@$(VENV)/bin/python -m pytest $(PYTEST)
 	@$(VENV)/bin/python -m pytest $(PYTEST) --database postgresql $(ON_POSTGRESQL)
 	@tests/other-ansible.sh $(VENV)/bin .cache/other-ansible
+	@tests/molecule/run.sh --if-root default
 
 .PHONY: bench
 bench: $(STAMP) ## measure what is promised about speed; BENCH='--help' tells more

@@ -16,6 +16,7 @@ if [ "$(id -u)" = 0 ]; then
   [ -x /usr/bin/mmdebstrap ] || missing+=(mmdebstrap)
   [ -x /usr/bin/systemd-nspawn ] || missing+=(systemd-container)
   [ -x /usr/sbin/ip ] || missing+=(iproute2)
+  [ -x /usr/bin/openssl ] || missing+=(openssl)
 fi
 [ ${#missing[@]} = 0 ] && exit 0
 

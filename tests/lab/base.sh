@@ -16,6 +16,8 @@ suite=bookworm
 bare=systemd,systemd-sysv,dbus,openssh-server,python3,python3-apt,sudo,curl,ca-certificates,iproute2
 mirrored=(borgbackup openssh-client python3-venv nginx-light openssl postgresql)
 project=../../server/pyproject.toml
+# What the server that the scenario upgrade starts from needs, whatever this one does.
+older='gunicorn>=22'
 
 say() { printf 'lab: %s\n' "$*" >&2; }
 
@@ -39,7 +41,7 @@ own_sources() {
 build_base() {
   local new=$base.new
   say "building the base system, once: about two minutes, most of it downloads"
-  rm -rf "$new" "$LAB_CACHE"/base-*
+  rm -rf "$new"
   own_sources | mmdebstrap --quiet --mode=root --format=directory --variant=minbase --include="$bare" \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --skip=cleanup/apt/lists "$suite" "$new" -
@@ -84,9 +86,9 @@ configure() { # root
 build_wheelhouse() {
   local new=$wheelhouse.new version
   say "downloading the server's Python packages"
-  rm -rf "$new" "$LAB_CACHE"/wheelhouse-*
+  rm -rf "$new"
   version=$(chroot "$base" python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-  "$PYTHON" - "$project" <<'PYTHON' >"$LAB_CACHE/requirements.txt"
+  "$PYTHON" - "$project" "$older" <<'PYTHON' >"$LAB_CACHE/requirements.txt"
 import itertools
 import pathlib
 import sys
@@ -95,7 +97,7 @@ import tomllib
 project = tomllib.loads(pathlib.Path(sys.argv[1]).read_text())
 extras = project["project"].get("optional-dependencies", {}).values()
 wanted = [*project["build-system"]["requires"], *project["project"]["dependencies"], *itertools.chain(*extras)]
-print("wheel", *wanted, sep="\n")
+print("wheel", sys.argv[2], *wanted, sep="\n")
 PYTHON
   "$PYTHON" -m pip download -q --disable-pip-version-check --only-binary :all: --python-version "$version" \
     -d "$new" -r "$LAB_CACHE/requirements.txt" >&2
@@ -107,4 +109,7 @@ exec 9>"$LAB_CACHE/lock"
 flock 9
 [ -d "$base" ] || build_base
 [ -d "$wheelhouse" ] || build_wheelhouse
+touch "$base" "$wheelhouse"
+# Not at once: hosts of another checkout may run on them.
+find "$LAB_CACHE" -mindepth 1 -maxdepth 1 -type d -mtime +7 -exec rm -rf {} +
 printf '%s\n' "$base" "$wheelhouse"

@@ -224,6 +224,8 @@ clean() {
 
 run() {
   [ $# -gt 0 ] || die "name a command"
+  # Now, as the controller reaches nothing to download from.
+  "$here/base.sh" >/dev/null
   make_network
   trap clean EXIT
   on_controller "$@"
