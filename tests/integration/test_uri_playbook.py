@@ -21,7 +21,7 @@ def test_the_six_steps_of_the_public_page(live_server: LiveServer, tmp_path: Pat
     programs = Path(sys.executable).parent
     variables = {
         "bbs_url": live_server.url,
-        "bbs_token_command": str(programs / "bbs-token"),
+        "bbs_token_command": [str(programs / "bbs-token")],
         "client_name": "web-server-01",
         "prefix": str(tmp_path / "agent"),
     }
