@@ -9,7 +9,7 @@ import random
 import time
 import warnings
 from email.utils import parsedate_to_datetime
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, ClassVar, Mapping
 
 from ansible.module_utils.basic import missing_required_lib
 
@@ -51,9 +51,15 @@ class _Bearer:
         return request
 
 
-def new_session() -> Any:
-    """A fresh ``requests`` session; tests replace this to reach a server in the same process."""
-    return requests.Session()
+def new_session(connections: int) -> Any:
+    """A fresh ``requests`` session; tests replace this to reach a server in the same process.
+
+    :param connections: how many are kept open, for as many threads
+    """
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=connections))
+    return session
 
 
 class ApiClient:
@@ -62,6 +68,9 @@ class ApiClient:
     :param sleep: takes seconds
     :param jitter: returns a number from 0 to 1
     """
+
+    # How many threads may ask at once without opening a connection for each request.
+    connections: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -75,9 +84,12 @@ class ApiClient:
         self._connection = connection
         self._sleep = sleep
         self._jitter = jitter
-        self._session = new_session()
+        self._session = new_session(self.connections)
         self._session.auth = _Bearer(connection.token)
         self._session.headers.update({"Accept": "application/json", "User-Agent": "borgfleet.bbs"})
+        if connection.verify is False:
+            # Who sets validate_certs to false has been told so by the documentation.
+            warnings.filterwarnings("ignore", message="Unverified HTTPS request")
 
     def get(self, path: str, query: Query | None = None) -> Json:
         return self._repeated("GET", path, query=query)
@@ -146,21 +158,18 @@ class ApiClient:
     def _send(self, method: str, path: str, body: Json | None, query: Query | None) -> Json:
         connection = self._connection
         try:
-            with warnings.catch_warnings():
-                # Who sets validate_certs to false has been told so by the documentation.
-                warnings.filterwarnings("ignore", message="Unverified HTTPS request")
-                response = self._session.request(
-                    method,
-                    f"{connection.url}{API_ROOT}{path}",
-                    json=body,
-                    params=query,
-                    timeout=(min(CONNECT_SECONDS, connection.timeout), connection.timeout),
-                    # Given with each request: a session-wide value gives way to REQUESTS_CA_BUNDLE.
-                    verify=connection.verify,
-                    cert=connection.cert,
-                    # Following one would turn a POST into a GET.
-                    allow_redirects=False,
-                )
+            response = self._session.request(
+                method,
+                f"{connection.url}{API_ROOT}{path}",
+                json=body,
+                params=query,
+                timeout=(min(CONNECT_SECONDS, connection.timeout), connection.timeout),
+                # Given with each request: a session-wide value gives way to REQUESTS_CA_BUNDLE.
+                verify=connection.verify,
+                cert=connection.cert,
+                # Following one would turn a POST into a GET.
+                allow_redirects=False,
+            )
         except requests.exceptions.SSLError as error:
             raise TransportError(
                 f"No trusted TLS connection to the Borg Backup Server at {self.url}: {_root_cause(error)}. "

@@ -76,10 +76,11 @@ def client_ref(task: Task, name: str) -> Ref:
 def missing(task: Task, kind: str, name: str, module: str) -> Ref:
     """A stand-in for what check mode would have created before; a failure otherwise."""
     if task.check_mode:
-        task.warn(
-            f"There is no {kind} named {name} on {task.api.url}. "
-            "If an earlier task of this play creates it, ignore this."
-        )
+        if not task.foreseen(kind, name):
+            task.warn(
+                f"There is no {kind} named {name} on {task.api.url}. "
+                "If an earlier task of this play creates it, ignore this."
+            )
         return Ref(None, name)
     raise NotFound(f"There is no {kind} named {name} on {task.api.url}: create it first with {module}.")
 

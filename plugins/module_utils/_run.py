@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Callable, Dict, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, Mapping, Sequence, Tuple, TypeVar
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -18,6 +18,9 @@ from ansible_collections.borgfleet.bbs.plugins.module_utils._errors import BbsEr
 Result = Dict[str, Any]
 # Takes an argument vector, returns exit code, stdout and stderr.
 CommandRunner = Callable[[Sequence[str]], Tuple[int, str, str]]
+# A kind of object by its name in messages, such as "plan", and one's own name.
+Foresight = Callable[[str, str], bool]
+Api = TypeVar("Api", bound=ApiClient)
 
 
 def _no_command(argv: Sequence[str]) -> tuple[int, str, str]:
@@ -28,36 +31,53 @@ def _ignore(message: str) -> None:
     """For whoever has nobody to tell."""
 
 
+def _nothing(kind: str, name: str) -> bool:
+    """For a task that only knows of itself."""
+    return False
+
+
 @dataclass
 class Task:
     """A task in hand.
 
     :param params: every option, coerced; None for what the task leaves out
     :param given: the options that the task, or its module_defaults, really sets; null counts as set
+    :param written: these as they were written, neither checked nor coerced
     :param secrets: values that must not appear in anything the task says; grows while it runs
     :param warn: tells the user something that is not a failure
     :param progress: tells the user what is going on meanwhile; silent in an ordinary module
     :param run_command: runs a command on the task's target host
+    :param foreseen: whether the same task, were it not in check mode, would have created an object before
     """
 
     params: Mapping[str, Any]
     given: frozenset[str]
+    written: Mapping[str, Any] = field(default_factory=dict)
     check_mode: bool = False
     secrets: set[str] = field(default_factory=set)
     warn: Callable[[str], None] = _ignore
     progress: Callable[[str], None] = _ignore
     run_command: CommandRunner = _no_command
+    foreseen: Foresight = _nothing
 
     @cached_property
     def api(self) -> ApiClient:
         """The server that the connection options name; nothing is asked before the first use."""
+        return self.connected(ApiClient)
+
+    def connected(self, kind: type[Api]) -> Api:
+        """A client of some kind for the server that the connection options name."""
         connection = Connection.from_options(self.params, self.given)
         self.secrets.add(connection.token)
-        return ApiClient(connection)
+        return kind(connection)
 
 
 def _never(task: Task) -> bool:
     return False
+
+
+def _no_diagnosis(written: Mapping[str, Any]) -> list[str]:
+    return []
 
 
 @dataclass(frozen=True)
@@ -68,13 +88,16 @@ class Module:
     :param uses_connection: whether a task reaches its target host by itself, and so need not run there when
         it is delegated
     :param rules: ``required_if``, ``mutually_exclusive`` and the like, as Ansible takes them
+    :param diagnose: says of options that Ansible refuses, as they were written, what is wrong with them where its own
+        words would not do; empty where they do
     """
 
     name: str
     options: Mapping[str, dict[str, Any]]
     perform: Callable[[Task], Result]
     uses_connection: Callable[[Task], bool] = _never
-    rules: Mapping[str, list[Any]] = field(default_factory=dict)
+    rules: Mapping[str, Any] = field(default_factory=dict)
+    diagnose: Callable[[Mapping[str, Any]], list[str]] = _no_diagnosis
 
     @property
     def argument_spec(self) -> dict[str, dict[str, Any]]:
@@ -92,16 +115,25 @@ def perform(module: Module, task: Task) -> Result:
 class _AnsibleModule(AnsibleModule):  # type: ignore[misc, unused-ignore]
     """Remembers which options the task sets: afterwards, omitted ones are None as well."""
 
-    given: frozenset[str] = frozenset()
+    def __init__(self, module: Module) -> None:
+        self.written: dict[str, Any] = {}
+        self._module: Module | None = module
+        super().__init__(module.argument_spec, supports_check_mode=True, **module.rules)
+        self._module = None
 
     def _load_params(self) -> None:
         super()._load_params()
-        self.given = frozenset(self.params)
+        self.written = dict(self.params)
+
+    def fail_json(self, msg: str, **kwargs: Any) -> Any:
+        """Before the options have passed, what fails is one of them."""
+        found = self._module.diagnose(self.written) if self._module else []
+        return super().fail_json("; ".join(found) or msg, **kwargs)
 
 
 def run_module(module: Module) -> None:
     """Run as an ordinary module: for tasks that are delegated to another host."""
-    ansible = _AnsibleModule(module.argument_spec, supports_check_mode=True, **module.rules)
+    ansible = _AnsibleModule(module)
 
     def run_command(argv: Sequence[str]) -> tuple[int, str, str]:
         code, out, err = ansible.run_command(list(argv))
@@ -109,7 +141,8 @@ def run_module(module: Module) -> None:
 
     task = Task(
         params=ansible.params,
-        given=ansible.given,
+        given=frozenset(ansible.written),
+        written=ansible.written,
         check_mode=ansible.check_mode,
         secrets=ansible.no_log_values,
         warn=ansible.warn,
@@ -127,10 +160,18 @@ def run_module(module: Module) -> None:
 
 def invocation(module: Module, task: Task) -> dict[str, Any]:
     """The options that the task sets, without those that hold secrets."""
-    hidden = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
-    spec = module.argument_spec
-    return {
-        name: hidden if spec.get(name, {}).get("no_log") else task.params[name]
-        for name in sorted(task.given)
-        if name in spec
-    }
+    return _without_secrets(
+        module.argument_spec, {name: task.params[name] for name in task.given if name in task.params}
+    )
+
+
+def _without_secrets(spec: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _told(spec[name], options[name]) for name in sorted(options) if name in spec}
+
+
+def _told(option: Mapping[str, Any], value: Any) -> Any:
+    if option.get("no_log"):
+        return "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+    if isinstance(value, list) and "options" in option:
+        return [_without_secrets(option["options"], {k: v for k, v in item.items() if v is not None}) for item in value]
+    return value

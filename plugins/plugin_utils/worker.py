@@ -85,10 +85,12 @@ class WorkerAction(ActionBase):
         # Only AnsibleModule has a public way to these, and it cannot run in a worker.
         secrets: set[str] = validation._no_log_values
         if validation.error_messages:
-            raise AnsibleActionFail(str(remove_values("; ".join(validation.error_messages), secrets)))
+            messages = self.module.diagnose(arguments) or validation.error_messages
+            raise AnsibleActionFail(str(remove_values("; ".join(messages), secrets)))
         return Task(
             params={name: validation.validated_parameters.get(name) for name in spec},
             given=frozenset(arguments),
+            written=arguments,
             check_mode=self._task.check_mode,
             secrets=secrets,
             progress=self._show_progress,

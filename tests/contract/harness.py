@@ -70,11 +70,11 @@ class Harness:
         self.commands: Callable[[list[str]], tuple[int, str, str]] | None = None
         self._patch = patch
         patch.setattr(_client, "new_session", self._session)
-        patch.setattr(_client.time, "sleep", lambda seconds: None)
+        patch.setattr(_client.ApiClient, "_pause", lambda client, gone: 0.0)
         for variable in ("BBS_URL", "BBS_TOKEN", "BBS_TOKEN_FILE"):
             patch.delenv(variable, raising=False)
 
-    def _session(self) -> requests.Session:
+    def _session(self, connections: int) -> requests.Session:
         session = requests.Session()
         session.mount(URL, TransportAdapter(self.transport))
         return session

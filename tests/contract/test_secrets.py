@@ -63,8 +63,8 @@ def test_no_message_holds_a_token(land: Harness, token: str) -> None:
 
 
 def test_no_secret_is_left_out() -> None:
-    """Every option that is declared secret is tried above, or in test_playbook.py."""
-    modules = {case.module for case in CASES} | {"bbs_job", "bbs_info"}
+    """Every option that is declared secret is tried above, or in test_playbook.py; those of a fleet are the same."""
+    modules = {case.module for case in CASES} | {"bbs_job", "bbs_info", "bbs_fleet"}
     declared = {
         name
         for module in modules

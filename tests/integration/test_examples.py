@@ -31,8 +31,16 @@ provide()
 Tasks = list[dict[str, Any]]
 
 HOST = "web1"
-ORDER = ("bbs_token", "bbs_client", "bbs_repository", "bbs_plugin_config", "bbs_plan", "bbs_job", "bbs_info")
+ORDER = (
+    "bbs_token", "bbs_client", "bbs_repository", "bbs_plugin_config", "bbs_plan", "bbs_job", "bbs_info", "bbs_fleet",
+)  # fmt: skip
 DATA = "{{ prefix }}/data"
+# What the inventory says of each host, in the example of a whole fleet.
+HOST_OF_FLEET = {
+    "name": "{{ inventory_hostname }}.fleet",
+    "repositories": [{"name": "main", "encryption": "none"}],
+    "plans": [{"name": "nightly", "repository": "main", "directories": ["/etc"]}],
+}
 # What the examples take for granted, before the one of that name.
 BEFORE: dict[str, Tasks] = {
     "Give a machine its new name": [{"borgfleet.bbs.bbs_client": {"name": "old.example.com"}, "no_log": True}],
@@ -135,6 +143,8 @@ def test_twice(live_server: LiveServer, tmp_path: Path) -> None:
     }
     (tmp_path / "play.yml").write_text(yaml.safe_dump([play], sort_keys=False))
     local = f"ansible_connection=local ansible_python_interpreter={sys.executable}"
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "all.yml").write_text(yaml.safe_dump({"bbs_host": HOST_OF_FLEET}))
     (tmp_path / "hosts").write_text(f"{HOST} {local}\nbackup.example.com {local}\n")
     programs = Path(sys.executable).parent
     environment = {

@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 import yaml
 
@@ -17,14 +21,17 @@ RUNTIME = yaml.safe_load((CHECKOUT / "meta" / "runtime.yml").read_text())
 
 @pytest.mark.parametrize("module", MODULES)
 def test_options(module: str) -> None:
-    options = documented(module)[1]
-    spec = imported("modules", module).MODULE.argument_spec
+    check_options(documented(module)[1], imported("modules", module).MODULE.argument_spec)
+
+
+def check_options(options: dict[str, Any], spec: dict[str, Any]) -> None:
     assert set(options) == set(spec)
     for name, option in options.items():
         declared = spec[name]
         for key in ("type", "elements", "choices", "default", "required"):
             assert option.get(key) == declared.get(key), (name, key)
         assert option["description"], name
+        check_options(option.get("suboptions", {}), declared.get("options", {}))
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -47,6 +54,33 @@ def test_metadata_names_every_module() -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_action_plugin_of_the_same_name(module: str) -> None:
     assert imported("action", module).ActionModule.module is imported("modules", module).MODULE
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_options_that_descriptions_refer_to_exist(module: str) -> None:
+    documentation, options, _returned = documented(module)
+    texts = yaml.safe_dump([documentation["description"], options], width=1000)
+    known = {path for path, _option in paths(options)}
+    referred = {match.replace("[]", "") for match in re.findall(r"\bO\(([a-z][a-z_.\[\]]*)[=)]", texts)}
+    assert referred <= known
+
+
+def paths(options: dict[str, Any], within: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, option in options.items():
+        yield f"{within}{name}", option
+        yield from paths(option.get("suboptions", {}), f"{within}{name}.")
+
+
+def test_a_fleet_has_the_options_of_single_objects() -> None:
+    """Neither more nor less, and each described by the same words."""
+    hosts = documented("bbs_fleet")[1]["hosts"]["suboptions"]
+    lists = {"repositories": "bbs_repository", "plugin_configs": "bbs_plugin_config", "plans": "bbs_plan"}
+    for found, module in ((hosts, "bbs_client"), *((hosts[key]["suboptions"], name) for key, name in lists.items())):
+        own = yaml.safe_load(imported("modules", module).DOCUMENTATION)["options"]
+        assert set(found) - (set(lists) if found is hosts else set()) == set(own) - {"client"}
+        for name in set(own) - {"client"}:
+            words = [re.sub(r"O\(hosts\[\]\.(?:[a-z_]+\[\]\.)?", "O(", text) for text in found[name]["description"]]
+            assert words == own[name]["description"]
 
 
 def test_secret_options_are_marked() -> None:

@@ -61,6 +61,18 @@ def listed(run: Runtime, client: Client, name: str | None = None) -> list[dict[s
     return [summary(run, plan, attached.get(plan.id, [])) for plan in plans if name in (None, plan.name)]
 
 
+def of_clients(run: Runtime, ids: tuple[int, int]) -> dict[int, list[dict[str, Any]]]:
+    """What :func:`listed` tells of each client from the first to the second of two ids."""
+    own = Plan.client.between(*ids)
+    attached: dict[int, list[dict[str, Any]]] = {}
+    for link in _links().join(Plan, on=PlanPlugin.plan).where(own):
+        attached.setdefault(link.plan_id, []).append(_attached(link))
+    found: dict[int, list[dict[str, Any]]] = {}
+    for plan in _with_repository().where(own).order_by(names.alphabetically(Plan.name), Plan.id):
+        found.setdefault(plan.client_id, []).append(summary(run, plan, attached.get(plan.id, [])))
+    return found
+
+
 def shown(run: Runtime, plan: Plan) -> dict[str, Any]:
     """One plan as it stands in lists."""
     return summary(run, plan, [_attached(link) for link in _links().where(PlanPlugin.plan == plan)])

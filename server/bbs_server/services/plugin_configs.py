@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import peewee
@@ -42,10 +42,19 @@ def listed(client: Client, name: str | None = None, plugin: str | None = None) -
         wanted &= PluginConfig.name == name
     if plugin is not None:
         wanted &= PluginConfig.plugin == plugin
-    rows = sorted(
-        PluginConfig.select().where(wanted), key=lambda row: (PLUGINS[row.plugin].name, row.name.lower(), row.id)
-    )
-    return [masked(row) for row in rows]
+    return [masked(row) for row in _in_order(PluginConfig.select().where(wanted))]
+
+
+def of_clients(ids: tuple[int, int]) -> dict[int, list[dict[str, Any]]]:
+    """What :func:`listed` tells of each client from the first to the second of two ids."""
+    found: dict[int, list[dict[str, Any]]] = {}
+    for row in _in_order(PluginConfig.select().where(PluginConfig.client.between(*ids))):
+        found.setdefault(row.client_id, []).append(masked(row))
+    return found
+
+
+def _in_order(rows: Iterable[PluginConfig]) -> list[PluginConfig]:
+    return sorted(rows, key=lambda row: (PLUGINS[row.plugin].name, row.name.lower(), row.id))
 
 
 def masked(row: PluginConfig) -> dict[str, Any]:

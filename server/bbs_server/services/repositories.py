@@ -52,6 +52,18 @@ def listed(client: Client, name: str | None = None) -> list[dict[str, Any]]:
     return [summary(row, archive_count.get(row.id, 0), links.get(row.id)) for row in rows]
 
 
+def of_clients(ids: tuple[int, int]) -> dict[int, list[dict[str, Any]]]:
+    """What :func:`listed` tells of each client from the first to the second of two ids."""
+    own = Repository.client.between(*ids)
+    archives: Any = Archive.select(Archive.repository, fn.COUNT(Archive.id)).join(Repository).where(own)
+    counts: dict[int, int] = dict(archives.group_by(Archive.repository).tuples())
+    links = s3_links.states()
+    found: dict[int, list[dict[str, Any]]] = {}
+    for row in with_places(Repository.select(*COLUMNS)).where(own).order_by(Repository.name, Repository.id):
+        found.setdefault(row.client_id, []).append(summary(row, counts.get(row.id, 0), links.get(row.id)))
+    return found
+
+
 def shown(repository: Repository) -> dict[str, Any]:
     """One repository as it stands in lists."""
     link = s3_links.states(repository.client_id).get(repository.id)

@@ -86,7 +86,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Stage]:
         pauses: list[float] = []
         session = requests.Session()
         session.mount(URL, script)
-        monkeypatch.setattr(_client, "new_session", lambda: session)
+        monkeypatch.setattr(_client, "new_session", lambda connections: session)
         connection = Connection(URL, TOKEN, retries=retries)
         return Stage(ApiClient(connection, sleep=pauses.append, jitter=lambda: 1.0), script, pauses)
 
