@@ -22,6 +22,8 @@ CLIENT = Resource(
     fields=(Field("name", normalise=stripped, spec={"required": True}),),
 )
 
+LONGEST_OVERLAP_HOURS = 720
+
 # What the one-time values are for is said by the module; everywhere else the key stays out of the result.
 _SECRET_KEYS = ("api_key", "install_command")
 
@@ -31,17 +33,27 @@ class Clients(Converger):
     of_client = False
 
     def run(self) -> Result:
-        result = super().run()
         rotate = self.task.params["rotate_key"] and self.task.params["state"] == "present"
+        overlap = self.overlap()
+        result = super().run()
         if rotate:
             result["changed"] = True
             result["diff"]["after"] = {**result["diff"]["after"], "api_key": "(changed)"}
             if not self.task.check_mode:
-                result.update(self.rotated(result["id"]))
+                result.update(self.rotated(result["id"], overlap))
         return result
 
-    def rotated(self, client_id: int) -> Result:
-        answer = self.api.post(f"/clients/{client_id}/rotate-key")
+    def overlap(self) -> dict[str, int] | None:
+        """What is sent of the overlap; looked at before anything is written."""
+        hours = self.task.params["overlap_hours"]
+        if hours is None:
+            return None
+        if not 0 <= hours <= LONGEST_OVERLAP_HOURS:
+            raise InvalidOption(f"overlap_hours must be from 0 to {LONGEST_OVERLAP_HOURS}.")
+        return {"overlap_hours": hours}
+
+    def rotated(self, client_id: int, overlap: dict[str, int] | None) -> Result:
+        answer = self.api.post(f"/clients/{client_id}/rotate-key", overlap)
         return {key: answer.get(key) for key in _SECRET_KEYS}
 
     def delete(self, current: Object) -> None:
@@ -93,6 +105,7 @@ MODULE = Module(
         "new_name": {"type": "str"},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "rotate_key": {"type": "bool", "default": False, "no_log": False},
+        "overlap_hours": {"type": "int"},
         "force": {"type": "bool", "default": False},
     },
     perform=Clients.perform,

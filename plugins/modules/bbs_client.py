@@ -44,10 +44,18 @@ options:
     default: false
   rotate_key:
     description:
-      - Give the client a new agent key. The old one stops working at once. Always a change.
+      - Give the client a new agent key, for enrolment. Always a change.
+      - The old one stops working at once, and the agent with it until it has the new one; see O(overlap_hours).
       - Only the server of this collection can do this; upstream has it on its web pages only.
     type: bool
     default: false
+  overlap_hours:
+    description:
+      - With O(rotate_key=true), how many hours the old key works on beside the new one, from 0 to 720. It ends as soon
+        as the new one is used.
+      - So the agent goes on working until the new key has reached the machine, for example by the role
+        P(borgfleet.bbs.agent#role). A key that somebody may have seen is better ended at once.
+    type: int
 seealso:
   - module: borgfleet.bbs.bbs_repository
   - module: borgfleet.bbs.bbs_plan
@@ -79,6 +87,22 @@ EXAMPLES = r"""
     name: old.example.com
     new_name: new.example.com
   no_log: true
+
+- name: Replace a machine's agent key while its backups go on
+  borgfleet.bbs.bbs_client:
+    url: https://backup.example.com
+    token_file: ~/.config/bbs/token
+    name: web1.example.com
+    rotate_key: true
+    overlap_hours: 24
+  register: client
+  no_log: true
+
+- name: Bring the new key to the machine
+  ansible.builtin.include_role:
+    name: borgfleet.bbs.agent
+  vars:
+    bbs_agent_install_command: "{{ client.install_command }}"
 
 - name: Remove a client and everything that it has backed up
   borgfleet.bbs.bbs_client:

@@ -196,6 +196,29 @@ def test_a_busy_client_is_removed_only_by_force(land: Harness, world: Any) -> No
     assert land.ok("bbs_client", name="busy", state="absent", force=True)["changed"]
 
 
+def test_a_key_is_rotated_with_an_overlap(land: Harness, world: Any) -> None:
+    def works(key: str) -> bool:
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        return bool(world.send("POST", "/api/agent/heartbeat", headers, b"{}").status == 200)
+
+    first = land.ok("bbs_client", name="rotated")["api_key"]
+    rotation: Options = {"name": "rotated", "rotate_key": True, "overlap_hours": 24}
+    assert land.ok("bbs_client", check=True, **rotation)["changed"] and works(first)
+    second = land.ok("bbs_client", **rotation)
+    assert second["changed"] and second["diff"]["after"]["api_key"] == "(changed)"
+    assert second["api_key"] in second["install_command"] and first not in str(second)
+    assert works(first) and works(second["api_key"]) and not works(first)
+
+    third = land.ok("bbs_client", name="rotated", rotate_key=True)["api_key"]
+    assert works(third) and not works(second["api_key"])
+    for check in (True, False):
+        message = land.fails("bbs_client", check, name="rotated", rotate_key=True, overlap_hours=721)
+        assert "overlap_hours must be from 0 to 720." in message
+    assert works(third)
+    assert not land.ok("bbs_client", name="rotated", overlap_hours=24)["changed"], "without rotate_key it means nothing"
+    land.ok("bbs_client", name="rotated", state="absent")
+
+
 @pytest.mark.parametrize("taken", ["other", "Other"])
 def test_rename_onto_another(land: Harness, world: Any, taken: str) -> None:
     for name in ("one", "other"):
