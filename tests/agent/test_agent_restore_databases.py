@@ -59,7 +59,7 @@ SELECT pg_encoding_to_char(encoding), pg_get_userbyid(datdba) FROM pg_database W
 class Maria:
     """What the tests do to a database of a MariaDB."""
 
-    slug, task, config = "mysql_dump", "restore_mysql", "mysql_config"
+    slug, task, config, own = "mysql_dump", "restore_mysql", "mysql_config", "mysql"
 
     def __init__(self, server):
         self.port, self.sql = server
@@ -83,7 +83,7 @@ class Maria:
 class Postgres:
     """What the tests do to a database of a PostgreSQL."""
 
-    slug, task, config = "pg_dump", "restore_pg", "pg_config"
+    slug, task, config, own = "pg_dump", "restore_pg", "pg_config", "postgres"
 
     def __init__(self, server):
         self.port, self.sql = server
@@ -149,9 +149,15 @@ def test_databases_are_restored_from_the_archive(engine, installation, bbs, repo
             {"database": "stock", "mode": "rename", "target_name": "stock_copy"},
             {"database": "stock_other", "mode": "replace"},
         ]
+        if dump_dir == whole:
+            # The server asks for all databases of such a dump, its own among them.
+            databases.append({"database": engine.own, "mode": "replace"})
         bbs.tasks.append(restore(engine, repository, job_id, dump_dir, databases))
         report = bbs.wait_for_status(job_id)
         assert report["result"] == "completed", report
+        assert report.get("had_warnings", False) == (dump_dir == whole)
+        told = "{}: left out, since it is the database server's own".format(engine.own)
+        assert report.get("error_log", "").startswith(told if dump_dir == whole else "")
         assert report["output_log"] == "Restored: stock, stock as stock_copy, stock_other"
         assert engine.state("stock") == before
         assert engine.state("stock_copy").replace("stock_copy", "stock") == before
@@ -179,6 +185,9 @@ def test_databases_are_restored_from_the_archive(engine, installation, bbs, repo
     )
     report = bbs.wait_for_status(5)
     assert report["result"] == "failed" and "wrong-password" not in json.dumps(report)
+    bbs.tasks.append(restore(engine, repository, 6, whole, [{"database": engine.own, "mode": "replace"}]))
+    report = bbs.wait_for_status(6)
+    assert report["result"] == "failed" and "it is the server's own" in report["error_log"]
     assert PASSWORD not in json.dumps(bbs.requests)
 
 
@@ -266,6 +275,49 @@ def test_what_is_quoted_separates_nothing(opening, closing):
     assert chosen(pg_section, text, "a") == "{}\n\\connect b\nDROP DATABASE a;\n{}\nmine -- it's\n".format(
         opening, closing
     )
+
+
+def test_a_mongo_dump_goes_into_an_archive_and_out_of_it(installation, bbs, repository, tools, tmp_path):
+    """With stand-ins for MongoDB's tools: what is asked of them, and that the dump is there when they are."""
+    tools(
+        "mongodump",
+        'for a; do case $a in --out=*) out=${a#*=};; --db=*) db=${a#*=};; esac; done; mkdir -p "$out/$db"; '
+        'echo "rows of $db" > "$out/$db/t.bson.gz"\n',
+    )
+    tools(
+        "mongorestore",
+        'case $* in *none.*) echo "error connecting to db server" >&2; exit 1;; esac\n'
+        'for a; do case $a in --dir=*) cat "${{a#*=}}/shop/t.bson.gz" >> {}/loaded;; esac; done\n'.format(tmp_path),
+    )
+    tools("mongosh", 'echo \'["admin", "shop"]\'\n')
+    dumps = tmp_path / "dumps"
+    plugin = {"slug": "mongo_dump", "config": config_for(27018, dumps, databases="shop,none")}
+    bbs.tasks = [dict(repository.backup(1, dumps), plugins=[plugin])]
+    installation.start()
+    assert bbs.wait_for_status(1)["result"] == "completed"
+
+    class Mongo:
+        port, task, config = 27018, "restore_mongo", "mongo_config"
+
+    databases = [
+        {"database": "shop", "mode": "replace"},
+        {"database": "shop", "mode": "rename", "target_name": "copy"},
+        {"database": "none", "mode": "replace"},
+    ]
+    bbs.tasks.append(restore(Mongo, repository, 2, dumps, databases))
+    report = bbs.wait_for_status(2)
+    assert report["result"] == "failed" and report["output_log"] == "Restored: shop, shop as copy"
+    # The stand-in in between also tried to note the directory.
+    assert report["error_log"].startswith("none: mongorestore failed with exit code 1: ")
+    assert report["error_log"].endswith("error connecting to db server")
+    calls = [line for line in (tmp_path / "arguments").read_text().splitlines() if "mongorestore" in line]
+    common = "--host=127.0.0.1 --port=27018 --username=backup --authenticationDatabase=admin --config="
+    assert all(common in call and "--gzip" in call and " --dir={}/.bbs-".format(dumps) in call for call in calls)
+    assert "--nsInclude=shop.* --drop" in calls[0]
+    assert "--nsInclude=shop.* --nsFrom=shop.* --nsTo=copy.*" in calls[1] and "--drop" not in calls[1]
+    assert (tmp_path / "loaded").read_text() == "rows of shop\n" * 2
+    assert PASSWORD not in (tmp_path / "arguments").read_text() + json.dumps(bbs.requests)
+    assert list(dumps.iterdir()) == []
 
 
 def test_mongo_dumps_are_known_by_what_is_in_them(tmp_path):

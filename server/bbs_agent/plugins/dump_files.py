@@ -40,6 +40,10 @@ class DumpFiles:
                     return SqlDump(found, database, section, holds_others)
         raise PluginError("the archive holds no dump of it")
 
+    def of_whole_server(self) -> bool:
+        """Whether it is one dump with all databases of a server."""
+        return any(self._find(ALL + ending, os.path.exists) for ending in ("", *ENDINGS))
+
     def parent_of(self, database: str) -> str:
         """The directory in which mongodump left the directory of `database`. Raises PluginError."""
         found = self._find(file_name(database), _holds_bson)

@@ -18,6 +18,7 @@ from .borg_run import borg_environment, run_borg
 from .outcome import COMPLETED, FAILED, Result
 
 REPLACE, RENAME = "replace", "rename"
+LEFT_OUT = "{}: left out, since it is the database server's own; restore its dump as a file to see what was in it"
 
 
 class _Engine(NamedTuple):
@@ -50,10 +51,13 @@ def restore_databases(job: Job, host: Host) -> Result:
         with plugin.workspace() as place:
             job.say("Extracting the dumps...")
             output = _extract(job, host, place)
-            restored, problems = _load(job, plugin, DumpFiles(place), wanted)
+            files = DumpFiles(place)
+            left_out = _left_out(plugin, files, wanted)
+            chosen = [one for one in wanted if one.database not in left_out]
+            restored, problems = _load(job, plugin, files, chosen)
     except PluginError as error:
         raise TaskError(str(error)) from error
-    return Result(_report(job, output, restored, problems))
+    return Result(_report(job, output, restored, problems, left_out))
 
 
 def _wanted(databases: Any) -> List[Wanted]:
@@ -85,6 +89,15 @@ def _extract(job: Job, host: Host, place: str) -> BorgOutput:
     return output
 
 
+def _left_out(plugin: DatabaseDump, files: DumpFiles, wanted: List[Wanted]) -> List[str]:
+    """Databases that were only named because a dump of the whole server is restored as a whole.
+
+    Named alone, one of the server's own is what somebody wants, and cannot have.
+    """
+    own = [one.database for one in wanted if one.replaces and one.database in plugin.own_databases]
+    return own if len(own) < len(wanted) and files.of_whole_server() else []
+
+
 def _load(job: Job, plugin: DatabaseDump, files: DumpFiles, wanted: List[Wanted]) -> Tuple[List[str], List[str]]:
     """What was restored, and what was not and why."""
     restored, problems = [], []
@@ -100,7 +113,9 @@ def _load(job: Job, plugin: DatabaseDump, files: DumpFiles, wanted: List[Wanted]
     return restored, problems
 
 
-def _report(job: Job, output: BorgOutput, restored: List[str], problems: List[str]) -> Dict[str, Any]:
+def _report(
+    job: Job, output: BorgOutput, restored: List[str], problems: List[str], left_out: List[str]
+) -> Dict[str, Any]:
     report: Dict[str, Any] = {
         "job_id": job.id,
         "result": FAILED if problems else COMPLETED,
@@ -109,6 +124,8 @@ def _report(job: Job, output: BorgOutput, restored: List[str], problems: List[st
     }
     if restored:
         report["output_log"] = job.clean("Restored: " + ", ".join(restored))
-    if problems:
-        report["error_log"] = job.clean("\n".join(problems))
+    if problems or left_out:
+        report["error_log"] = job.clean("\n".join(problems + [LEFT_OUT.format(name) for name in left_out]))
+    if left_out and not problems:
+        report["had_warnings"] = True
     return report
