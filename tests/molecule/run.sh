@@ -58,6 +58,8 @@ export MOLECULE_GLOB="$here/*/molecule.yml" BBS_LAB=$checkout/tests/lab/lab.sh B
 
 cd "$checkout/tests"
 for scenario; do
+  # Hosts of the next scenario have the same addresses: connections to those before must not be used for them.
+  export ANSIBLE_SSH_CONTROL_PATH_DIR=$work/connections-$scenario
   [ "$scenario" != upgrade ] || take_older
   "$BBS_LAB" run molecule --base-config "$here/base.yml" test --scenario-name "$scenario" --destroy always
 done
