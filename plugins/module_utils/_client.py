@@ -99,7 +99,9 @@ class ApiClient:
 
         :raises TransportError: it is not there, so this is some other program's JSON
         """
-        answer = self.get(path, query)
+        return self._items(path, items, self.get(path, query))
+
+    def _items(self, path: str, items: str, answer: Json) -> list[dict[str, Any]]:
         found = answer.get(items) if isinstance(answer, dict) else None
         if not isinstance(found, list):
             raise TransportError(

@@ -16,11 +16,8 @@ Objects = List[Object]
 
 CLIENTS = "/clients"
 SCHEDULES = "/schedules"
-# What the bundled server tells of all clients, and upstream client by client.
-FLEET = "/fleet"
-FLEET_FEATURE = "fleet"
+# What the bundled server tells beside clients when asked to, and upstream client by client only.
 LISTS = {"repositories": "repositories", "plugin_configs": "plugin-configs", "plans": "plans"}
-PAGE = 500
 MOST_CONNECTIONS = 32
 _OF_ONE_CLIENT = re.compile(r"/clients/(\d+)")
 
@@ -44,9 +41,8 @@ class RememberingApi(ApiClient):
 
     def read_all(self) -> None:
         """Read all clients at once, and, where the server tells it, what belongs to them."""
-        clients = self._pages() if self.has_feature(FLEET_FEATURE) else self.get_list(CLIENTS, "clients")
-        for client in clients:
-            self._add(client)
+        for client in self._listed({"include": ",".join(LISTS)}):
+            self._add(self._unpacked(client))
         self._all_clients = True
 
     def clients(self) -> Objects:
@@ -103,29 +99,24 @@ class RememberingApi(ApiClient):
             self._add(answer)
         return answer
 
-    def _pages(self) -> Objects:
-        clients: Objects = []
-        after: int | None = 0
-        while after is not None:
-            page = super().get(FLEET, {"after": after, "limit": PAGE})
-            clients += [self._unpacked(client) for client in page["clients"]]
-            after = page["next"]
-        return clients
+    def _listed(self, query: Query) -> Objects:
+        return self._items(CLIENTS, "clients", super().get(CLIENTS, query))
 
     def _unpacked(self, client: Object) -> Object:
-        """The client alone; its lists are remembered as if each had been asked for."""
+        """The client alone; those of its lists that came with it are remembered as if each had been asked for."""
         path = f"{CLIENTS}/{client['id']}"
-        lists = {key: client.pop(key) for key in LISTS}
-        self._known[path] = {f"{path}/{LISTS[key]}": {key: items} for key, items in lists.items()}
+        lists = {key: client.pop(key) for key in LISTS if key in client}
+        known = self._known.setdefault(path, {})
+        known.update({f"{path}/{LISTS[key]}": {key: items} for key, items in lists.items()})
         return client
 
     def _clients_named(self, name: str) -> Objects:
         if name in self._doubtful or (name not in self._clients and not self._all_clients):
-            listed = super().get(CLIENTS, {"name": name})["clients"]
+            listed = self._listed({"name": name, "include": ",".join(LISTS)})
             self._clients[name] = []
             for client in listed:
                 if client["name"] == name:
-                    self._add(client)
+                    self._add(self._unpacked(client))
             self._doubtful.discard(name)
         return self._clients.get(name, [])
 

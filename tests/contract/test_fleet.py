@@ -68,7 +68,7 @@ def test_comes_about(fleet: Harness, server: Any) -> None:
 
 
 def test_a_large_fleet_is_read_at_once(fleet: Harness, server: Any) -> None:
-    """As many requests for fifty hosts as for thirty: the server's address, one page, the schemas."""
+    """However many hosts there are: one list of everything, and the schemas."""
     hosts = [{**host(f"web{n:02}"), "repositories": [], "plans": []} for n in range(30)]
     fleet.ok("bbs_fleet", hosts=hosts)
     seen = len(server.log)
@@ -76,16 +76,7 @@ def test_a_large_fleet_is_read_at_once(fleet: Harness, server: Any) -> None:
     asked = Counter(path.split("?")[0].removeprefix("/api/v1") for _method, path in server.log[seen:])
     # Threads may ask for the schemas at the same moment.
     assert asked.pop("/plugins/schema") <= 8
-    assert asked == {"/auth/discover": 1, "/fleet": 1}
-
-
-def test_pages(fleet: Harness, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ansible_collections.borgfleet.bbs.plugins.module_utils import _remembering
-
-    monkeypatch.setattr(_remembering, "PAGE", 7)
-    hosts = clients(*(f"web{n}" for n in range(30)))
-    assert fleet.ok("bbs_fleet", hosts=hosts)["summary"]["clients"] == counts(created=30)
-    assert fleet.ok("bbs_fleet", hosts=hosts)["summary"]["clients"] == counts(unchanged=30)
+    assert asked == {"/clients": 1}
 
 
 def test_upstream_is_read_once_for_each_host(bbs: Harness, upstream: Upstream) -> None:

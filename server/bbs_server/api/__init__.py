@@ -14,7 +14,6 @@ from bbs_server.api import (
     catalogues,
     client_stats,
     clients,
-    fleet,
     health,
     jobs,
     log,
@@ -40,7 +39,7 @@ PREFIX = "/api/v1"
 
 
 RESOURCES = (
-    clients, client_stats, fleet, agent_tasks, repositories, all_repositories, archives, catalogues, maintenance,
+    clients, client_stats, agent_tasks, repositories, all_repositories, archives, catalogues, maintenance,
     s3_links, plans, schedules, jobs, queue, plugins, plugin_configs, storage, remote_ssh_configs, s3_credentials,
     tokens, users, log, health, metrics, maintenance_mode, server,
 )  # fmt: skip

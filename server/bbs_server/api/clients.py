@@ -13,11 +13,12 @@ from marshmallow import Schema, fields
 
 from bbs_server.api.http import Blueprint, Flag, Message, Text, Whole, done
 from bbs_server.api.plans import PlanShown
+from bbs_server.api.plugin_configs import PluginConfigShown
 from bbs_server.api.repositories import RepositoryShown
 from bbs_server.auth import principal, requires
 from bbs_server.clock import wire
 from bbs_server.runtime import runtime
-from bbs_server.services import agent_keys, clients, plans, repositories
+from bbs_server.services import agent_keys, client_lists, clients, plans, repositories
 
 blueprint = Blueprint("clients", __name__, description="Machines that are backed up")
 
@@ -55,16 +56,29 @@ class ClientShown(ClientSummary):
     plans = fields.List(fields.Nested(PlanShown))
 
 
+class ListedClient(ClientSummary):
+    """A client in the list of all, with those of its own lists that are asked for."""
+
+    repositories = fields.List(fields.Nested(RepositoryShown))
+    plugin_configs = fields.List(fields.Nested(PluginConfigShown))
+    plans = fields.List(fields.Nested(PlanShown))
+
+
 class ClientList(Schema):
     """All clients."""
 
-    clients = fields.List(fields.Nested(ClientSummary))
+    clients = fields.List(fields.Nested(ListedClient))
 
 
 class ClientFilter(Schema):
     """How the list can be narrowed."""
 
     name = Text(metadata={"description": "Only the client of exactly this name."})
+    include = Text(
+        metadata={
+            "description": "What of each client to list beside it: repositories, plugin_configs, plans, with commas."
+        }
+    )
 
 
 class ClientName(Schema):
@@ -128,8 +142,9 @@ class Force(Schema):
 @blueprint.response(200, ClientList)
 def list_clients(query: dict[str, Any]) -> Response:
     """All clients by name."""
+    found = clients.listed(runtime(), principal(), query.get("name"))
     # Written out as it is: passing 10,000 rows through their schema would take as long as reading them.
-    return jsonify({"clients": clients.listed(runtime(), principal(), query.get("name"))})
+    return jsonify({"clients": client_lists.added(runtime(), found, query.get("include"))})
 
 
 @blueprint.route("/clients", methods=["POST"])

@@ -16,7 +16,6 @@ from bbs_server import __version__, dry_run
 from bbs_server.api.http import Blueprint
 from bbs_server.auth import public
 from bbs_server.models import User
-from bbs_server.services import fleet
 
 blueprint = Blueprint("server", __name__, description="The server itself")
 
@@ -47,7 +46,7 @@ def discover() -> dict[str, Any]:
         "api_version": 1,
         "local_login_enabled": False,
         "oidc_enabled": False,
-        "features": [dry_run.FEATURE, fleet.FEATURE],
+        "features": [dry_run.FEATURE],
     }
 
 

@@ -81,16 +81,6 @@ def listed(run: Runtime, caller: auth.Principal, name: str | None = None) -> lis
     return [_summary(row, row.owner_name, since, fresh.get(row.id)) for row in rows.namedtuples()]
 
 
-def page(run: Runtime, caller: auth.Principal, after: int, limit: int) -> list[dict[str, Any]]:
-    """The first visible clients by id whose id is larger than a given one."""
-    rows: Any = visible(caller).select(*_LISTED, User.username.alias("owner_name"))
-    found = list(rows.where(Client.id > after).order_by(Client.id).limit(limit).namedtuples())
-    if not found:
-        return []
-    since, fresh = online_since(run), freshness.of_clients(run, (found[0].id, found[-1].id))
-    return [_summary(row, row.owner_name, since, fresh.get(row.id)) for row in found]
-
-
 def shown(run: Runtime, client: Client) -> dict[str, Any]:
     """One client as it stands in lists."""
     owner = client.owner.username if client.owner else None

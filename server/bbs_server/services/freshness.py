@@ -65,13 +65,9 @@ def shown(run: Runtime, plan: Plan) -> dict[str, bool]:
     return {"stale": is_stale(run, plan), "never_backed_up": plan.last_success is None}
 
 
-def of_clients(run: Runtime, ids: tuple[int, int] | None = None) -> dict[int, ClientFreshness]:
-    """What the plans of each client say; clients without plans are not in it.
-
-    :param ids: only clients from the first to the second of them.
-    """
-    rows = Plan.select(*_COLUMNS)
-    return _together(run, (rows.where(Plan.client.between(*ids)) if ids else rows).namedtuples())
+def of_clients(run: Runtime) -> dict[int, ClientFreshness]:
+    """What the plans of each client say; clients without plans are not in it."""
+    return _together(run, Plan.select(*_COLUMNS).namedtuples())
 
 
 def of_client(run: Runtime, client_id: int) -> ClientFreshness | None:

@@ -1,11 +1,9 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Everything of all clients: the same as list by list, page by page, for a fixed number of statements."""
+"""What belongs to clients, beside them: the same as list by list, for a fixed number of statements."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from .conftest import Server
 from .test_query_counts import counting
@@ -27,45 +25,37 @@ def fleet(server: Server, clients: int) -> list[int]:
     return ids
 
 
-def pages(server: Server, limit: int) -> list[list[dict[str, Any]]]:
-    found, after = [], 0
-    while after is not None:
-        page = server.get(f"/fleet?after={after}&limit={limit}")
-        found.append(page["clients"])
-        after = page["next"]
-    return found
-
-
 def test_the_same_as_list_by_list(server: Server) -> None:
-    ids = fleet(server, 3)
-    (found,) = pages(server, 3)
-    summaries = {client["id"]: client for client in server.get("/clients")["clients"]}
-    assert [client["id"] for client in found] == ids
-    for client in found:
+    fleet(server, 3)
+    alone = server.get("/clients")["clients"]
+    found = server.get(f"/clients?include={','.join(LISTS)}")["clients"]
+    for client, summary in zip(found, alone, strict=True):
         lists = {key: client.pop(key) for key in LISTS}
-        assert client == summaries[client["id"]]
+        assert client == summary
         for key, path in LISTS.items():
             assert lists[key] == server.get(f"/clients/{client['id']}/{path}")[key]
     assert "CANARY" not in str(found)
 
 
-def test_pages(server: Server) -> None:
-    ids = fleet(server, 1) + [server.post("/clients", {"name": f"more{n}"})["id"] for n in range(4)]
-    for limit, sizes in ((1, [1] * 5), (2, [2, 2, 1]), (5, [5]), (6, [5])):
-        found = pages(server, limit)
-        assert [len(page) for page in found] == sizes
-        assert [client["id"] for page in found for client in page] == ids
+def test_only_what_is_asked_for(server: Server) -> None:
+    fleet(server, 3)
+    (found,) = server.get("/clients?name=c1&include=plans, repositories")["clients"]
+    assert {key: len(found[key]) for key in LISTS if key in found} == {"plans": 2, "repositories": 2}
+    assert server.get("/clients?name=unknown&include=plans") == {"clients": []}
 
 
-def test_the_end_and_beyond(server: Server) -> None:
-    assert server.get("/fleet") == {"clients": [], "next": None}
-    assert server.get("/fleet?after=999999") == {"clients": [], "next": None}
+def test_there_is_no_such_list(server: Server) -> None:
+    reply = server.call("GET", "/clients?include=plans,jobs")
+    assert reply.status_code == 400
+    assert reply.json == {
+        "error": "include: must be some of repositories, plugin_configs, plans, with commas between them."
+    }
 
 
 def test_statements_do_not_grow_with_the_fleet(server: Server) -> None:
     def asked() -> int:
         with counting(server) as seen:
-            server.get("/fleet")
+            server.get(f"/clients?include={','.join(LISTS)}")
         return len(seen)
 
     fleet(server, 2)
