@@ -55,6 +55,10 @@ bench: $(STAMP) ## measure what is promised about speed; BENCH='--help' tells mo
 soak: $(STAMP) ## kill and freeze real workers for three minutes; prints what was lost, doubled or late
 	@$(VENV)/bin/python -m tests.server.soak
 
+.PHONY: crash
+crash: $(STAMP) packages ## kill the server 200 times at its work, on each database; CRASH='--help' tells more
+	@$(VENV)/bin/python -m tests.integration.crash $(CRASH)
+
 .PHONY: molecule
 molecule: $(STAMP) packages ## test the roles on a fleet of disposable hosts, all scenarios; needs root
 	@tests/molecule/run.sh

@@ -23,6 +23,12 @@ def free_port() -> int:
         return port
 
 
+def children(parent: int) -> set[int]:
+    """All processes below one."""
+    direct = {int(word) for word in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()}
+    return direct.union(*(children(child) for child in direct))
+
+
 @dataclass(frozen=True)
 class LiveServer:
     """The bundled server as its own processes: web, worker and a private sshd."""
@@ -39,13 +45,13 @@ class LiveServer:
     def config(self) -> Path:
         return self.directory / "bbs-server.toml"
 
-    def begin(self, **settings: int) -> None:
+    def begin(self, **settings: int | str) -> None:
         """Write the configuration, initialise, start.
 
         :param settings: more of the configuration, such as ``web_processes``
         """
         known = {"listen_port": self.port, "ssh_port": self.ssh_port, "agent_poll_interval": 1, "worker_interval": 1}
-        lines = [f"{name} = {value}" for name, value in {**known, **settings}.items()]
+        lines = [f"{name} = {json.dumps(value)}" for name, value in {**known, **settings}.items()]
         self.config.write_text("\n".join([*lines, "private_sshd = true", ""]))
         for step in ("init", "start"):
             done = self.command("bbs-server", step)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import LiveServer, free_port
+from .live_server import LiveServer, children, free_port
 
 
 @pytest.fixture
@@ -35,12 +35,6 @@ def own_server(tmp_path: Path) -> Iterator[LiveServer]:
 
 def supervisor(server: LiveServer) -> int:
     return int((server.directory / "run" / "bbs-server.pid").read_text())
-
-
-def children(parent: int) -> set[int]:
-    """All processes below one."""
-    direct = {int(word) for word in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()}
-    return direct.union(*(children(child) for child in direct))
 
 
 def runs(pid: int) -> bool:

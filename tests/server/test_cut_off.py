@@ -10,7 +10,6 @@ does on the disk has to be waited for before the row that tells of it is committ
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 import warnings
@@ -23,11 +22,10 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from bbs_server.models import Client, Repository
-from bbs_server.services import recovery, storage, trash
-from bbs_server.services.moves import MARK
+from bbs_server.services import recovery
 
 from .conftest import Server
+from .wholeness import assert_whole
 
 KILLED = 9
 MOST_STEPS = 60
@@ -119,27 +117,6 @@ def killed_at(server: Server, fatal: int, request: Request) -> bool:
     return code == KILLED
 
 
-def assert_whole(server: Server, kept: str = "") -> None:
-    """Rows, folders and keys say the same; ``kept`` is a repository that was deleted without its data."""
-    locations = [Path(row["path"]) for row in server.get("/storage")["local"]]
-    with server.run.database.connection_context():
-        clients = {client.id for client in Client.select()}
-        places = {storage.repository_directory(repository) for repository in Repository.select()}
-        assert server.run.database.execute_sql("PRAGMA integrity_check").fetchall() == [("ok",)]
-        assert recovery.recover(server.run) == []
-    homes = {server.run.settings.storage / str(identifier) for identifier in clients}
-    folders = {folder for location in locations for folder in location.glob("*") if folder.name != trash.FOLDER}
-    assert homes <= folders
-    assert {int(folder.name) for folder in folders} == clients
-    found = {item for folder in folders for item in folder.iterdir()}
-    assert places <= found
-    assert {place.name for place in found - places} <= {kept}
-    assert all((place / "config").is_file() for place in places)
-    assert not [mark for location in locations for mark in location.rglob(MARK)]
-    keys = (server.run.settings.ssh_directory / "authorized_keys").read_text()
-    assert sorted(map(int, re.findall(r"bbs-client-(\d+)$", keys, re.MULTILINE))) == sorted(clients)
-
-
 def cut_off_everywhere(server: Server, method: str, prepare: Callable[[int], tuple[str, Any]], kept: str = "") -> int:
     """Kill a request before each of its steps; returns how many there are.
 
@@ -148,14 +125,14 @@ def cut_off_everywhere(server: Server, method: str, prepare: Callable[[int], tup
     for fatal in range(1, MOST_STEPS):
         path, body = prepare(fatal)
         if not killed_at(server, fatal, lambda path=path, body=body: server.call(method, path, body)):  # type: ignore[misc]
-            assert_whole(server, kept)
+            assert_whole(server.run, kept)
             return fatal - 1
         with server.run.database.connection_context():
             recovery.recover(server.run)
-        assert_whole(server, kept)
+        assert_whole(server.run, kept)
         again = server.call(method, path, body)
         assert again.status_code in (200, 201, DONE_BEFORE[method]), again.text
-        assert_whole(server, kept)
+        assert_whole(server.run, kept)
     raise AssertionError("the request never succeeded")
 
 
