@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import urllib.request
@@ -168,7 +169,7 @@ def test_twice(live_server: LiveServer, tmp_path: Path) -> None:
                 check=False,
             )
         assert done.returncode == 0, done.stdout
-        assert "job 1: completed" in done.stdout, "a real agent has made a real archive"
+        assert re.search(r"job \d+: completed", done.stdout), "a real agent has made a real archive"
     finally:
         agent = tmp_path / "agent" / "bin" / "bbs-agent"
         if agent.exists():
