@@ -82,7 +82,8 @@ def test_sshd_is_killed(installation, bbs, repository, data, sshd):
     try:
         report = bbs.wait_for_status(1)
         assert report["result"] == "failed", report
-        assert report["error_log"].startswith("The connection to the repository was lost.\n")
+        assert report["error_log"].startswith("The connection to the repository was lost.\nssh to "), report
+        assert "BrokenPipeError" not in report["error_log"] and "Local Exception" not in report["error_log"]
     finally:
         sshd.start()
     all_is_well(bbs, repository, data)

@@ -16,7 +16,10 @@ from ..ssh import SshProblem
 
 # What borg says when ssh is gone; the second one also of files that it was reading at that moment.
 CONNECTION_LOST = ("Connection closed by remote host", "Broken pipe")
+# What Python says of it in borg's name, which tells a person nothing more.
+NOISE = ("Local Exception", "BrokenPipeError:")
 LOST_SENTENCE = "The connection to the repository was lost."
+BACK_SENTENCE = "ssh to the server works now: the line was cut for a moment, or the server's sshd ended."
 
 
 @contextmanager
@@ -42,7 +45,8 @@ def run_borg(job: Job, host: Host, env: Dict[str, str], output: BorgOutput, cwd:
         Seen(host.layout.seen).note(repository_of(job.task))
     done = job.runner().pipe(command, env, output.feed, cwd=cwd)
     if done.code > 1 and any(words in "".join(output.errors.kept) for words in CONNECTION_LOST):
-        output.errors.kept[:0] = _explained_loss(job, host)
+        said = [line for line in output.errors.kept if not line.startswith(NOISE)]
+        output.errors.kept = _explained_loss(job, host) + said
     return done
 
 
@@ -54,7 +58,7 @@ def _explained_loss(job: Job, host: Host) -> List[str]:
         host.ssh.ping()
     except SshProblem as problem:
         return [LOST_SENTENCE, str(problem)]
-    return [LOST_SENTENCE]
+    return [LOST_SENTENCE, BACK_SENTENCE]
 
 
 def roots_of(text: Optional[str]) -> List[str]:
