@@ -47,6 +47,20 @@ test: lint packages ## check and test everything; installs what it needs
 	@tests/other-ansible.sh $(VENV)/bin .cache/other-ansible
 	@tests/molecule/run.sh --if-root default
 
+DOCS := .cache/docs/venv
+$(DOCS)/.requirements: docs/site/requirements.txt
+	@[ -x $(DOCS)/bin/python ] || $(PYTHON) -m venv $(DOCS)
+	@$(DOCS)/bin/python -m pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+.PHONY: docs
+docs: $(DOCS)/.requirements ## build the site from docs/ and the plugins' own documentation
+	@$(DOCS)/bin/python docs/site/build.py
+
+.PHONY: captures
+captures: # draw the terminals in docs/pictures anew, by running what they show
+	@$(PYTHON) docs/site/captures.py
+
 .PHONY: bench
 bench: $(STAMP) ## measure what is promised about speed; BENCH='--help' tells more
 	@$(VENV)/bin/python tests/bench $(BENCH)
