@@ -70,14 +70,13 @@ class Raw(Answer):
 @contextmanager
 def populate(server: Bundled, folder: Path) -> Iterator[None]:
     """Make what the cases of declared.py refer to; the third party's SSH server runs meanwhile."""
-    with remote_host(folder / "remote") as host:
+    with remote_host() as host:
         second = folder / "second"
         second.mkdir()
         server.call("POST", "/storage", {"label": "Second disk", "path": str(second)})
         for name in ("offsite", "elsewhere"):
-            base = host.data / name
-            base.mkdir()
-            server.call("POST", "/remote-ssh-configs", host.config(name=name, remote_base_path=str(base)))
+            base = str(host.place(name))
+            server.call("POST", "/remote-ssh-configs", host.config(name=name, remote_base_path=base))
         client = f"/clients/{server.call('POST', '/clients', {'name': HOST})['id']}"
         for name in ("main", "second"):
             server.call("POST", f"{client}/repositories", {"name": name, "encryption": "none"})

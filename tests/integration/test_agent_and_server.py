@@ -19,7 +19,11 @@ from typing import Any
 
 import pytest
 
-from .conftest import LiveServer
+from .conftest import ROOT, LiveServer
+
+sys.path.insert(0, str(ROOT / "tests" / "server"))
+
+from remote_host import remote_host
 
 DEADLINE_SECONDS = 180
 TERMINAL = ("completed", "failed", "cancelled")
@@ -129,6 +133,23 @@ def test_a_backup_can_be_looked_into_and_its_source_too(host: Host, data: Path) 
     assert listing["status"] == "completed", listing["error_log"]
     tree = json.loads(listing["task_result"])
     assert tree["entries"][0]["entries"][0]["name"] == "needle.txt"
+
+
+def test_a_repository_at_a_storage_provider(host: Host, data: Path) -> None:
+    """The agent sends straight to a third host, under an account of its own; the server checks what is there."""
+    with remote_host() as provider:
+        place = provider.place("clients")
+        config = host.server.call(
+            host.token, "POST", "/remote-ssh-configs", provider.config(remote_base_path=str(place))
+        )
+        repository = host.repository("off-site", storage_type="remote_ssh", remote_ssh_config_id=config["id"])
+        done = host.ended(host.back_up(host.plan(repository, data)))
+        assert done["status"] == "completed", done["error_log"]
+        checked = host.ended(host.call("POST", f"/repositories/{repository['id']}/check")["job_id"])
+        assert checked["status"] == "completed", checked["error_log"]
+        until(lambda: host.server.call(host.token, "GET", "/queue")["count"] == 0)
+        assert {path.stat().st_uid for path in place.rglob("*")} == {provider.uid}
+        assert_sound(place / "off-site", done["archive_name"])
 
 
 def test_sshd_killed_in_mid_transfer(host: Host, data: Path) -> None:

@@ -116,7 +116,7 @@ def prepared(server: LiveServer, folder: Path) -> Iterator[None]:
 
     (folder / "disk").mkdir()
     (folder / ".config" / "bbs").mkdir(parents=True)
-    with remote_host(folder / "remote") as host:
+    with remote_host() as host:
         post("/storage", {"label": "Second disk", "path": str(folder / "disk")})
         post("/remote-ssh-configs", host.config(name="storage-provider"))
         yield

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -19,29 +20,19 @@ from bbs_server.services import audit, remote_ssh_configs
 
 from . import backups
 from .conftest import Server
-from .remote_host import RemoteHost, remote_host
+from .remote_host import RemoteHost, can_have_account, remote_host
 
 
 @pytest.fixture(scope="module")
-def shared_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteHost]:
-    with remote_host(tmp_path_factory.mktemp("remote")) as running:
+def host() -> Iterator[RemoteHost]:
+    with remote_host() as running:
         yield running
 
 
 @pytest.fixture
-def host(shared_host: RemoteHost, tmp_path: Path) -> RemoteHost:
-    """The running host with a folder of its own for each test."""
-    data = tmp_path / "elsewhere"
-    data.mkdir()
-    return RemoteHost(tmp_path, shared_host.port, shared_host.key)
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """Where the host keeps repositories."""
-    made = tmp_path / "elsewhere"
-    made.mkdir(exist_ok=True)
-    return made
+def place(host: RemoteHost, tmp_path: Path) -> Path:
+    """Where the host keeps the repositories of one test."""
+    return host.place(tmp_path.name)
 
 
 @pytest.fixture
@@ -75,6 +66,7 @@ def test_creation_makes_a_repository_there(
         "remote_host": "127.0.0.1",
         "passphrase": reply.json["passphrase"],
     }
+    assert (place / "off-site" / "config").stat().st_uid == host.uid
     found = backups.borg("info", "--json", str(place / "off-site"), passphrase=reply.json["passphrase"])
     assert '"repokey-blake2"' in found
     (shown,) = server.get(path)["repositories"]
@@ -83,6 +75,21 @@ def test_creation_makes_a_repository_there(
     assert (shown["storage_location_id"], shown["storage_location_name"]) == (None, None)
     assert server.get(f"/remote-ssh-configs/{config['id']}")["repository_count"] == 1
     assert list(server.run.settings.run_directory.iterdir()) == []
+
+
+@pytest.mark.skipif(not can_have_account(), reason="an account of its own takes root")
+def test_the_account_there_is_not_the_servers(
+    server: Server, host: RemoteHost, config: dict[str, Any], path: str, place: Path
+) -> None:
+    """What belongs to somebody else there is out of reach, and that is told."""
+    assert host.uid != os.geteuid()
+    place.chmod(0o755)
+    os.chown(place, 0, 0)
+
+    reply = server.call("POST", path, creation(config))
+
+    assert (reply.status_code, "Permission denied" in reply.json["error"]) == (500, True), reply.json
+    assert server.get(path) == {"repositories": []}
 
 
 def test_secrets_are_not_in_arguments_of_processes(
@@ -242,13 +249,14 @@ def test_data_stays_there_and_is_not_taken_over(server: Server, config: dict[str
 
 
 def test_maintenance_goes_over_ssh(
-    server: Server, client: dict[str, Any], config: dict[str, Any], path: str, place: Path
+    server: Server, host: RemoteHost, config: dict[str, Any], path: str, place: Path
 ) -> None:
     created = server.post(path, creation(config, passphrase="open sesame"))
     where = place / "off-site"
     made = [f"plan1-{index}" for index in range(2)]
     for name in made:
         backups.create(where, name, "open sesame")
+    host.give(where)
     ids = [backups.record_archive(server, created, name) for name in made]
 
     jobs = [server.post(f"{path}/{created['id']}/maintenance", {"action": a})["job_id"] for a in ("check", "compact")]

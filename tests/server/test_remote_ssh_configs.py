@@ -29,8 +29,8 @@ PATH = "/remote-ssh-configs"
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[RemoteHost]:
-    with remote_host(tmp_path / "remote") as running:
+def host() -> Iterator[RemoteHost]:
+    with remote_host() as running:
         yield running
 
 
