@@ -26,7 +26,8 @@ from s3_storage import BUCKET, REGION, running_storage
 
 provide()
 
-GUIDES = [link.path for link in links(CONTENTS) if link.path.suffix == ".md" and any(blocks(link.path))]
+PAGES = [link.path for link in links(CONTENTS) if link.path.suffix == ".md"]
+GUIDES = [page for page in PAGES if any(block.mark == "run" for block in blocks(page))]
 
 
 @pytest.fixture(scope="module")
