@@ -38,7 +38,6 @@ def build(run: Runtime) -> Flask:
         MAX_CONTENT_LENGTH=LARGEST_BODY_BYTES,
         PROPAGATE_EXCEPTIONS=False,
     )
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # the provider Flask comes with has it
     app.extensions[EXTENSION] = run
     http.install(app)
     smorest = Api(app)

@@ -50,6 +50,8 @@ class Table(Model):
     class Meta:
         database = proxy
         legacy_table_names = False
+        # What others changed meanwhile stays; and the shorter statement is made in a third of the time.
+        only_save_dirty = True
 
 
 class Setting(Model):

@@ -36,13 +36,25 @@ class Statement:
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
         self._made: dict[type, tuple[Any, str, list[Any]]] = {}
+        self._readers: dict[type, Callable[[Any], Any]] = {}
 
     def rows(self, **values: Any) -> list[Any]:
         """What the query selects, in the form it selects it in."""
         query, cursor = self._run(values)
-        wrapper = query.clone()._get_cursor_wrapper(cursor)
-        wrapper.fill_cache()
-        found: list[Any] = wrapper.row_cache
+        found = cursor.fetchall()
+        if not found:
+            return []
+        read = self._readers.get(type(proxy.obj))
+        if read is None:
+            # Which column is which attribute of which model: the same for each row, and each time.
+            wrapper = query.clone()._get_cursor_wrapper(cursor)
+            wrapper.initialize()
+            read = self._readers[type(proxy.obj)] = wrapper.process_row
+        return [read(row) for row in found]
+
+    def raw(self, **values: Any) -> list[tuple[Any, ...]]:
+        """The rows as the database holds them; no times are made of texts. For long lists."""
+        found: list[tuple[Any, ...]] = self._run(values)[1].fetchall()
         return found
 
     def first(self, **values: Any) -> Any:

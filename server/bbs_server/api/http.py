@@ -10,7 +10,9 @@ from typing import Any
 
 import flask_smorest
 import marshmallow
-from flask import Flask, Request, abort, request
+import orjson
+from flask import Flask, Request, Response, abort, request
+from flask.json.provider import DefaultJSONProvider
 from marshmallow import EXCLUDE, ValidationError, fields, validate
 from webargs.core import missing
 from webargs.flaskparser import FlaskParser
@@ -64,9 +66,40 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask_smorest
         """Read the JSON body with a schema."""
         return self.arguments(schema, error_status_code=400)
 
+    def response(self, status_code: int, schema: type[marshmallow.Schema] | None = None) -> Any:
+        """Describe a reply, which goes out as the service made it.
+
+        Passing it through its schema took a third of a request's time (docs/adr/0012-replies.md). Tests compare
+        replies with what is described.
+        """
+        described = schema and schema()
+        if described:
+            described.dump = _as_it_is  # type: ignore[method-assign,assignment]
+        return super().response(status_code, described)
+
     def query(self, schema: type[marshmallow.Schema]) -> Any:
         """Read the query string with a schema."""
         return self.arguments(schema, location="query", error_status_code=400)
+
+
+def _as_it_is(reply: Any, *, many: bool | None = None) -> Any:
+    return reply
+
+
+class Json(DefaultJSONProvider):
+    """Replies as orjson writes them: ten times faster than the standard library (docs/adr/0012-replies.md)."""
+
+    sort_keys = False
+    compact = True
+
+    def response(self, *args: Any, **kwargs: Any) -> Response:
+        content = self._prepare_response_obj(args, kwargs)
+        try:
+            body = orjson.dumps(content)
+        except TypeError:
+            # Names of files whose bytes are no text, and numbers beyond 64 bits.
+            body = self.dumps(content).encode()
+        return Response(body, mimetype="application/json")
 
 
 class Text(fields.String):
@@ -134,6 +167,7 @@ def refuse_other_media() -> None:
 def install(app: Flask) -> None:
     """Make the application know ids and media types."""
     app.url_map.converters["id"] = Id
+    app.json = Json(app)
     # Otherwise "/api//v1" is answered with a redirect in HTML; upstream knows no such page.
     app.url_map.merge_slashes = False
     app.before_request(refuse_other_media)

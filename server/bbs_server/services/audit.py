@@ -9,6 +9,18 @@ from flask import g, has_request_context, request
 
 from bbs_server.models import AuditEntry, Client
 from bbs_server.runtime import Runtime
+from bbs_server.statements import Statement, slot
+
+_COLUMNS = (
+    AuditEntry.at,
+    AuditEntry.level,
+    AuditEntry.actor,
+    AuditEntry.address,
+    AuditEntry.action,
+    AuditEntry.client,
+    AuditEntry.message,
+)
+_ENTRY = Statement(lambda: AuditEntry.insert({column: slot(column.name) for column in _COLUMNS}))
 
 
 def record(run: Runtime, action: str, message: str, *, client: Client | None = None, level: str = "info") -> None:
@@ -17,13 +29,13 @@ def record(run: Runtime, action: str, message: str, *, client: Client | None = N
     :param action: ``client.create``, ``job.cancel`` …
     :param message: a sentence without secrets.
     """
-    AuditEntry.create(
+    _ENTRY.execute(
         at=run.clock(),
         level=level,
         actor=_actor(),
         address=request.remote_addr if has_request_context() else None,
         action=action,
-        client=client,
+        client=client and client.id,
         message=message,
     )
 

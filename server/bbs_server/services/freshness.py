@@ -9,10 +9,11 @@ plan allows (``maximum_age_hours``) is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+import peewee
 
 from bbs_server.models import Plan
 from bbs_server.runtime import Runtime
@@ -24,22 +25,41 @@ DEFAULT_HOURS = 48
 _BETWEEN_RUNS = {"weekly": timedelta(days=7), "monthly": timedelta(days=31)}
 """Time between two backups that is granted on top of ``DEFAULT_HOURS``."""
 
+LARGEST_ID = 2**63 - 1
+
 _COLUMNS = (
     Plan.client, Plan.enabled, Plan.paused, Plan.frequency, Plan.maximum_age_hours, Plan.created_at, Plan.last_success,
 )  # fmt: skip
-_OF_ONE = Statement(lambda: Plan.select(*_COLUMNS).where(Plan.client == slot("client")).namedtuples())
 
 
-@dataclass
-class ClientFreshness:
-    """What the plans of one client say together.
+def _maybe_stale() -> Any:
+    """Plans that a look at their columns does not prove fresh: few, in a fleet that is well."""
+    heard = peewee.fn.COALESCE(Plan.last_success, Plan.created_at)
+    late = Plan.maximum_age_hours.is_null(False) | (heard < slot("late"))
+    return Plan.select(*_COLUMNS).where(late & Plan.enabled & ~Plan.paused & _of_clients()).namedtuples()
 
-    :param stale: at least one of them is stale.
-    :param never_backed_up: none of them has ever succeeded.
+
+def _succeeded() -> Any:
+    return Plan.select(Plan.client).distinct().where(Plan.last_success.is_null(False) & _of_clients()).tuples()
+
+
+def _of_clients() -> Any:
+    return Plan.client.between(slot("first"), slot("last"))
+
+
+_MAYBE_STALE, _SUCCEEDED = Statement(_maybe_stale), Statement(_succeeded)
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """What plans say of their clients.
+
+    :param stale: ids of clients with a plan that is stale.
+    :param backed_up: ids of clients with a plan that has succeeded before.
     """
 
-    stale: bool = False
-    never_backed_up: bool = True
+    stale: frozenset[int]
+    backed_up: frozenset[int]
 
 
 def is_stale(run: Runtime, plan: Plan) -> bool:
@@ -65,20 +85,15 @@ def shown(run: Runtime, plan: Plan) -> dict[str, bool]:
     return {"stale": is_stale(run, plan), "never_backed_up": plan.last_success is None}
 
 
-def of_clients(run: Runtime) -> dict[int, ClientFreshness]:
-    """What the plans of each client say; clients without plans are not in it."""
-    return _together(run, Plan.select(*_COLUMNS).namedtuples())
+def of_clients(run: Runtime, first: int = 0, last: int = LARGEST_ID) -> Freshness:
+    """What the plans of clients say.
 
-
-def of_client(run: Runtime, client_id: int) -> ClientFreshness | None:
-    """What the plans of one client say; None when it has none."""
-    return _together(run, _OF_ONE.rows(client=client_id)).get(client_id)
-
-
-def _together(run: Runtime, rows: Iterable[Any]) -> dict[int, ClientFreshness]:
-    found: dict[int, ClientFreshness] = {}
-    for plan in rows:
-        client = found.setdefault(plan.client, ClientFreshness())
-        client.stale = client.stale or is_stale(run, plan)
-        client.never_backed_up = client.never_backed_up and plan.last_success is None
-    return found
+    :param first: the smallest id of these clients.
+    :param last: the largest.
+    """
+    clients = {"first": first, "last": last}
+    maybe_stale = _MAYBE_STALE.rows(late=run.clock() - timedelta(hours=DEFAULT_HOURS), **clients)
+    return Freshness(
+        stale=frozenset(plan.client for plan in maybe_stale if is_stale(run, plan)),
+        backed_up=frozenset(row[0] for row in _SUCCEEDED.raw(**clients)),
+    )
