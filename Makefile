@@ -61,6 +61,10 @@ docs: $(DOCS)/.requirements ## build the site from docs/ and the plugins' own do
 captures: # draw the terminals in docs/pictures anew, by running what they show
 	@$(PYTHON) docs/site/captures.py
 
+.PHONY: release-check
+release-check: $(STAMP) packages ## check what Galaxy, ansible-test and users will see; RELEASE=sanity runs one step
+	@tests/release/check.sh $(RELEASE)
+
 .PHONY: bench
 bench: $(STAMP) ## measure what is promised about speed; BENCH='--help' tells more
 	@$(VENV)/bin/python tests/bench $(BENCH)
@@ -83,7 +87,8 @@ lint: $(STAMP) ## check style, types and shell scripts
 	@$(VENV)/bin/ruff format --check .
 	@cd server && ../$(VENV)/bin/mypy -p bbs_server -p bbs_agent
 	@tests/lint-collection.sh $(VENV)/bin
-	@$(VENV)/bin/shellcheck $$(git ls-files '*.sh') .ci/run
+	@$(VENV)/bin/yamllint --strict $$(git ls-files '*.yml' '*.yaml')
+	@$(VENV)/bin/shellcheck -x $$(git ls-files '*.sh') .ci/run
 
 .PHONY: openapi
 openapi: $(STAMP) ## write docs/openapi.json

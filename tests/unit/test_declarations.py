@@ -51,6 +51,13 @@ def test_metadata_names_every_module() -> None:
     assert RUNTIME["action_groups"]["bbs"] == MODULES
 
 
+def test_the_oldest_ansible_is_a_tested_one() -> None:
+    """What the metadata promises is what the tests are run with (tests/other-ansible.sh)."""
+    requirements = (CHECKOUT / "tests" / "requirements.txt").read_text().splitlines()
+    tested = next(line for line in requirements if line.startswith("ansible-core"))
+    assert f"{tested.removeprefix('ansible-core').split(',')[0]}.0" == RUNTIME["requires_ansible"]
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_action_plugin_of_the_same_name(module: str) -> None:
     assert imported("action", module).ActionModule.module is imported("modules", module).MODULE
