@@ -6,6 +6,7 @@
 import json
 import os
 import shlex
+import signal
 from typing import Any, Callable, Dict, List, Optional
 
 from .job import TaskError
@@ -184,6 +185,13 @@ def without_traceback(text: str) -> str:
     unindented = [line for line in rest.splitlines() if line and not line.startswith(" ")]
     cause = unindented[0] if unindented else ""
     return "\n".join(part for part in (said.strip(), cause) if part)
+
+
+def silent_end(code: int) -> str:
+    """What to say of a borg that failed without a word."""
+    if code == -signal.SIGKILL:
+        return "Borg was killed by a signal (SIGKILL); the system does that when memory runs out."
+    return "Borg ended with exit code {} and gave no reason.".format(code)
 
 
 def _shortened(text: str) -> str:

@@ -39,10 +39,8 @@ def is_at_work(pid):
 def all_is_well(bbs, repository, data):
     """The next backup succeeds without anybody breaking a lock, and the repository is sound."""
     (data / "big").unlink()
-    task = repository.backup(2, data)
-    task["command"].remove("--lock-wait=600")
-    task["command"].insert(2, "--lock-wait=5")
-    bbs.tasks.append(task)
+    bbs.tasks.append(repository.backup(2, data))
+    # With a lock in its way, borg would wait longer than this: it looks again after a minute.
     report = bbs.wait_for_status(2)
     assert report["result"] == "completed" and "had_warnings" not in report, report
     assert repository.archives() == ["plan1-2"]
@@ -72,6 +70,19 @@ def test_the_agent_is_killed(zipapp, installation, bbs, repository, data, prefix
     finally:
         agent("stop")
     assert not (prefix / "var/lib/bbs-agent/child.json").exists()
+
+
+def test_borg_is_killed(installation, bbs, repository, data, prefix):
+    """As by the kernel when memory is short: it leaves the lock of its cache."""
+    bbs.tasks = [slow_backup(repository, data)]
+    installation.start()
+    in_full_swing(bbs)
+    os.kill(json.loads((prefix / "var/lib/bbs-agent/child.json").read_text())["pid"], signal.SIGKILL)
+    report = bbs.wait_for_status(1)
+    assert report["result"] == "failed" and "Borg was killed" in report["error_log"], report
+    assert list((prefix / "var/lib/bbs-agent/borg").rglob("lock.exclusive"))
+    all_is_well(bbs, repository, data)
+    assert not list((prefix / "var/lib/bbs-agent/borg").rglob("lock.exclusive"))
 
 
 def test_sshd_is_killed(installation, bbs, repository, data, sshd):

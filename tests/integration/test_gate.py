@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import urllib.request
 from dataclasses import dataclass
@@ -81,6 +82,27 @@ def pair(live_server: LiveServer, tmp_path_factory: pytest.TempPathFactory) -> t
 
 def test_ping(pair: tuple[SshClient, SshClient]) -> None:
     assert pair[0].command("ping").stdout == b"pong\n"
+
+
+def test_a_lock_is_removed_when_its_holder_was_killed_and_not_before(pair: tuple[SshClient, SshClient]) -> None:
+    one = pair[0]
+    repository = one.server.directory / "repositories" / str(one.identifier) / "main"
+    lock = repository / "lock.exclusive"
+    answers = {"BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes", "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes"}
+    base = {"BORG_BASE_DIR": str(one.key_file.parent / "other-borg")}
+    holding = ["borg", "with-lock", str(repository), "sh", "-c", "echo held; exec sleep 100"]
+    with subprocess.Popen(
+        holding, env=os.environ | answers | base, stdout=subprocess.PIPE, start_new_session=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        one.command("borg serve")
+        assert lock.exists()
+        os.killpg(holder.pid, signal.SIGKILL)
+        holder.wait()
+    assert lock.exists()
+    one.command("borg serve")
+    assert not lock.exists()
 
 
 def test_a_backup_goes_through_and_can_be_read_back(pair: tuple[SshClient, SshClient], tmp_path: Path) -> None:

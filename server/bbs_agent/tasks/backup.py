@@ -6,7 +6,7 @@
 import json
 from typing import Any, Dict, List, Optional
 
-from ..borg import BorgOutput, archive_stats
+from ..borg import BorgOutput, archive_stats, silent_end
 from ..catalog import Catalog
 from ..counting import count_files
 from ..host import Host
@@ -106,7 +106,7 @@ def _report(job: Job, session: PluginSession, output: BorgOutput, done: Finished
     if done.code != 0:
         error_log += output.error_log(failed=not completed)
     if not completed and not error_log:
-        error_log = "Borg ended with exit code {} and gave no reason.".format(done.code)
+        error_log = silent_end(done.code)
     report["result"] = COMPLETED if completed else FAILED
     return _with_error_log(job, report, error_log)
 

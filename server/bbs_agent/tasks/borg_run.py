@@ -13,6 +13,7 @@ from ..logs import LOG
 from ..process import Finished
 from ..seen import Seen
 from ..ssh import SshProblem
+from ..stale_locks import free_caches
 
 # What borg says when ssh is gone; the second one also of files that it was reading at that moment.
 CONNECTION_LOST = ("Connection closed by remote host", "Broken pipe")
@@ -43,6 +44,7 @@ def run_borg(job: Job, host: Host, env: Dict[str, str], output: BorgOutput, cwd:
     if not job.task.get("remote_ssh_key"):
         # Without the key of a third host nobody can look at it later.
         Seen(host.layout.seen).note(repository_of(job.task))
+    free_caches(env)
     done = job.runner().pipe(command, env, output.feed, cwd=cwd)
     if done.code > 1 and any(words in "".join(output.errors.kept) for words in CONNECTION_LOST):
         said = [line for line in output.errors.kept if not line.startswith(NOISE)]

@@ -6,7 +6,7 @@
 import os
 from typing import Any, Dict
 
-from ..borg import BorgOutput
+from ..borg import BorgOutput, silent_end
 from ..host import Host
 from ..job import Job, TaskError
 from .borg_run import borg_environment, run_borg
@@ -42,7 +42,7 @@ def restore(job: Job, host: Host) -> Result:
     if nothing_found:
         error_log = "Borg restored nothing: the archive holds none of these paths."
     elif done.code != 0 and not error_log:
-        error_log = "Borg ended with exit code {} and gave no reason.".format(done.code)
+        error_log = silent_end(done.code)
     if error_log:
         report["error_log"] = job.clean(error_log)
     return Result(report)

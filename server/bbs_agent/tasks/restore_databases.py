@@ -5,7 +5,7 @@
 
 from typing import Any, Dict, List, NamedTuple, Tuple, Type
 
-from ..borg import BorgOutput
+from ..borg import BorgOutput, silent_end
 from ..host import Host
 from ..job import Job, TaskError
 from ..plugins.base import PluginError, PluginScope
@@ -85,7 +85,7 @@ def _extract(job: Job, host: Host, place: str) -> BorgOutput:
     with borg_environment(job, host) as env:
         done = run_borg(job, host, env, output, cwd=place)
     if done.code != 0:
-        raise TaskError(output.error_log(failed=True) or "Borg ended with exit code {}.".format(done.code))
+        raise TaskError(output.error_log(failed=True) or silent_end(done.code))
     return output
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bbs_agent.borg import DISK_FULL, DISK_FULL_WORDS, without_traceback
+from bbs_agent.stale_locks import free_caches
 from bbs_server.processes import ending_with_parent
 
 ENCRYPTIONS = ("none", "repokey", "repokey-blake2", "authenticated", "authenticated-blake2")
@@ -181,6 +182,7 @@ def _started(arguments: Sequence[str], environment: dict[str, str], *, stderr: A
     program = shutil.which("borg")
     if program is None:
         raise BorgError("borg is not installed on the server: install the package borgbackup.")
+    free_caches(environment)
     with subprocess.Popen(
         ending_with_parent([program, *arguments]),
         env=environment,

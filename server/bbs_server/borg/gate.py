@@ -54,8 +54,18 @@ def serve(directories: list[Path]) -> None:
     if program is None:
         sys.exit("bbs-gate: borg is not installed on the server.")
     os.chdir(directories[0])
+    free_locks(directories)
     allowed = [part for directory in directories for part in ("--restrict-to-path", str(directory))]
     os.execv(program, ["borg", "serve", "--append-only", *allowed])
+
+
+def free_locks(directories: list[Path]) -> None:
+    """Remove what a ``borg serve`` that was killed has left in the client's repositories."""
+    for lock in [lock for directory in directories for lock in directory.glob("*/lock.exclusive")]:
+        # Seldom needed, so that it is not loaded for every connection.
+        from bbs_agent.stale_locks import free_repository
+
+        free_repository(str(lock.parent))
 
 
 def receive_catalog(directory: Path, job_id: int) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from bbs_agent.stale_locks import free_repository
 from bbs_server.borg.command import LOCK_WAIT, Outcome
 from bbs_server.models import Repository
 from bbs_server.runtime import Runtime
@@ -50,6 +51,8 @@ def borg(
     """
     with access(run, repository) as way:
         target = f"{way.url}::{archive}" if archive else way.url
+        if way.remote_shell is None:
+            free_repository(way.url)
         return run.borg.perform(
             [command, *way.options, LOCK_WAIT, *options, target, *then],
             repositories.passphrase(run, repository),
