@@ -67,3 +67,21 @@ def test_the_readme_of_the_collection_names_every_role() -> None:
 def test_all_families_of_distributions_are_told_the_same() -> None:
     families = [set(yaml.safe_load(read("server", f"vars/{family}.yml"))) for family in ("Debian", "RedHat")]
     assert families[0] == families[1]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_messages_are_one_line(role: str) -> None:
+    """YAML keeps the end of a line that is indented further than the first, also in a folded text."""
+    for file in (CHECKOUT / "roles" / role / "tasks").rglob("*.yml"):
+        for message in messages(yaml.safe_load(file.read_text())):
+            assert "\n" not in re.sub(r"\{\{.*?\}\}", "", message, flags=re.DOTALL), file
+
+
+def messages(node: Any) -> list[str]:
+    """Every text that a task would show."""
+    if isinstance(node, list):
+        return [message for item in node for message in messages(item)]
+    if not isinstance(node, dict):
+        return []
+    shown = [value for name, value in node.items() if name in ("msg", "fail_msg") and isinstance(value, str)]
+    return shown + [message for value in node.values() for message in messages(value)]
