@@ -65,6 +65,10 @@ captures: # draw the terminals in docs/pictures anew, by running what they show
 release-check: $(STAMP) packages ## check what Galaxy, ansible-test and users will see; RELEASE=sanity runs one step
 	@tests/release/check.sh $(RELEASE)
 
+.PHONY: changelog
+changelog: $(STAMP) ## write docs/CHANGELOG.md from docs/changelogs
+	@UPDATE=1 tests/release/check.sh changelog
+
 .PHONY: bench
 bench: $(STAMP) ## measure what is promised about speed; BENCH='--help' tells more
 	@$(VENV)/bin/python tests/bench $(BENCH)

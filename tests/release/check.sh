@@ -78,7 +78,7 @@ else
   first=$!
   make_tools
   failed=0
-  run_row build importer install environment docs licences hooks site units || failed=1
+  run_row build importer install environment docs changelog licences hooks site units || failed=1
   wait $first || failed=1
   exit $failed
 fi

@@ -23,3 +23,31 @@ step_licences() {
 step_hooks() {
   cd "$checkout" && PRE_COMMIT_HOME=$work/pre-commit "$tools/bin/pre-commit" run --all-files
 }
+
+# docs/CHANGELOG.md is what its fragments make of it; UPDATE=1 writes it.
+step_changelog() {
+  local rendered=$work/CHANGELOG.md
+  (cd "$tree/docs" && render_changelog) >"$rendered"
+  if [ -n "${UPDATE:-}" ]; then
+    cp "$rendered" "$checkout/docs/CHANGELOG.md"
+  elif ! diff -u "$checkout/docs/CHANGELOG.md" "$rendered"; then
+    echo 'docs/CHANGELOG.md is made from docs/changelogs: write a fragment there, then run "make changelog".'
+    return 1
+  fi
+}
+
+# What antsibull-changelog makes of releases and fragments, without the escapes that nobody needs to read.
+render_changelog() {
+  local version unreleased=
+  version=$(sed -n 's/^version: //p' "$tree/galaxy.yml")
+  "$tools/bin/antsibull-changelog" lint >&2
+  if [ -n "$(find changelogs/fragments -name '*.yml')" ]; then
+    unreleased=' (unreleased)'
+    "$tools/bin/antsibull-changelog" release --version "$version" >&2
+  else
+    "$tools/bin/antsibull-changelog" generate >&2
+  fi
+  echo '<!-- Made by "make changelog" from changelogs/: do not change it here. -->'
+  sed -E -e '/^<a id=|^\*\*Topics\*\*$|^ *- <a href=/d' -e 's#</?code>#`#g' -e 's/\\([[:punct:]])/\1/g' \
+    -e "s/^## v$version\$/&$unreleased/" CHANGELOG.md | cat -s
+}
