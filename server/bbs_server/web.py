@@ -99,8 +99,12 @@ def _server(settings: Settings) -> MPServer:
 
 
 def _answering(application: transport.WsgiApp) -> transport.WsgiApp:
-    """The application, in a process that has just been forked to answer with it."""
-    end_with_parent(signal.SIGTERM)
+    """The application, in a process that has just been forked to answer with it.
+
+    Its parent ends it gently and waits. When that is killed, nobody does: told once more to end while it ends, granian
+    may wait for ever, and hold what it has begun.
+    """
+    end_with_parent(signal.SIGKILL)
     return application
 
 
