@@ -37,7 +37,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     (folder / "desk").mkdir()
     server = TlsServer(folder / "server", free_port(), free_port())
     with (
-        remote_host(folder / "offsite") as offsite,
+        remote_host() as offsite,
         running_storage() as bucket,
         open_directory() as place,
         mariadb(place / "mariadb") as (port, sql),
