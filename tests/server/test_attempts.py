@@ -195,10 +195,11 @@ def test_an_agent_that_lost_its_job_gets_it_again(server: Server, client: dict[s
     assert job_of(server, job)["status"] == "sent"
 
 
-def test_a_restore_is_not_repeated_by_itself(server: Server, client: dict[str, Any]) -> None:
+@pytest.mark.parametrize("task_type", ["restore", "restore_mysql", "plugin_test", "list_dir", "update_agent"])
+def test_nothing_but_a_backup_is_repeated_by_itself(server: Server, client: dict[str, Any], task_type: str) -> None:
     with server.run.database.connection_context():
         now = server.clock()
-        row = {"client": client["id"], "task_type": "restore", "status": "running", "attempt": 1}
+        row = {"client": client["id"], "task_type": task_type, "status": "running", "attempt": 1}
         job = Job.create(queued_at=now, started_at=now, last_progress_at=now, **row)
     server.agent("POST", "/heartbeat", client["api_key"], {})
     fall_silent(server)
