@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bbs_server.models import NAME_LENGTH
+
+from .api_page import examples
 from .conftest import Server
+from .test_api_page import Reader
 
 
 def test_the_log_is_newest_first_and_can_be_narrowed(server: Server) -> None:
@@ -49,3 +54,40 @@ def test_a_bad_filter_is_refused(server: Server, query: str) -> None:
 
     assert reply.status_code == 400
     assert reply.json["error"].startswith(f"{query.split('=')[0]}: ")
+
+
+CHANGE_NOTHING = ["POST /api/v1/remote-ssh-configs/test", "POST /api/v1/remote-ssh-configs/1/test"]
+"""Look at another host, and leave both sides as they are."""
+
+
+def test_every_write_is_on_record(server: Server, tmp_path: Path) -> None:
+    """Each request of docs/api.md that writes: which token, from where, what, to which object."""
+    server.work()
+    reader = Reader(server, tmp_path)
+    silent = []
+    for example in examples():
+        seen = server.get("/log?limit=1")["log"]
+        last = seen[0]["id"] if seen else 0
+        reply = reader.follow(example)
+        if not example.is_write or reply.status_code >= 400:
+            continue
+        new = [row for row in server.get("/log?limit=500")["log"] if row["id"] > last]
+        if not any(row["actor"] == "token tests" and row["address"] == "127.0.0.1" for row in new):
+            silent.append(f"{example.method} {example.path}")
+        assert all(row["action"] and row["message"] for row in new)
+    assert silent == CHANGE_NOTHING
+
+
+def test_the_log_can_only_be_added_to(server: Server) -> None:
+    routes = [rule for rule in server.app.url_map.iter_rules() if rule.rule.startswith("/api/v1/log")]
+
+    assert routes
+    assert [rule for rule in routes if rule.methods and not rule.methods <= {"GET", "HEAD", "OPTIONS"}] == []
+
+
+def test_a_token_with_the_longest_name_is_on_record(server: Server) -> None:
+    token = server.mint("x" * NAME_LENGTH)
+    server.post("/clients", {"name": "a"}, token=token)
+
+    actor = server.get("/log?limit=1")["log"][0]["actor"]
+    assert len(actor) == NAME_LENGTH, "the column holds no more on PostgreSQL"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from flask import g, has_request_context, request
 
-from bbs_server.models import AuditEntry, Client
+from bbs_server.models import NAME_LENGTH, AuditEntry, Client
 from bbs_server.runtime import Runtime
 from bbs_server.statements import Statement, slot
 
@@ -32,7 +32,7 @@ def record(run: Runtime, action: str, message: str, *, client: Client | None = N
     _ENTRY.execute(
         at=run.clock(),
         level=level,
-        actor=_actor(),
+        actor=_actor()[:NAME_LENGTH],
         address=request.remote_addr if has_request_context() else None,
         action=action,
         client=client and client.id,
