@@ -3,7 +3,8 @@
 
 """Measures what the project promises about speed: ``python tests/bench [row …]``.
 
-A row is a file in ``rows/`` with a ``ROW`` and a function ``measure(lab)``. ``--help`` tells the rest.
+A file in ``rows/`` has a ``ROW`` and a function ``measure(lab)`` that returns its value and details, or
+``ROWS`` and one that returns a list of those. ``--help`` tells the rest.
 """
 
 from __future__ import annotations
@@ -28,14 +29,17 @@ def names() -> list[str]:
     return sorted(path.stem for path in (HERE / "rows").glob("*.py"))
 
 
-def measured(name: str) -> Measured:
-    """Run one row in a laboratory of its own."""
+def measured(name: str, seconds: float) -> list[Measured]:
+    """Run one file in a laboratory of its own."""
     spec = importlib.util.spec_from_file_location(name, HERE / "rows" / f"{name}.py")
     assert spec and spec.loader
     row = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(row)
-    with tempfile.TemporaryDirectory(prefix="bbs-bench-") as folder, Lab(Path(folder)) as lab:
-        return Measured(name, row.ROW, *row.measure(lab))
+    with tempfile.TemporaryDirectory(prefix="bbs-bench-") as folder, Lab(Path(folder), seconds) as lab:
+        found = row.measure(lab)
+    if hasattr(row, "ROW"):
+        return [Measured(name, row.ROW, *found)]
+    return [Measured(name, one, *values) for one, values in zip(row.ROWS, found, strict=True)]
 
 
 def parsed() -> argparse.Namespace:
@@ -46,6 +50,9 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument("rows", nargs="*", metavar="row", help=f"one of: {', '.join(names())}")
     parser.add_argument("--list", action="store_true", help="print the rows, measure nothing")
+    parser.add_argument(
+        "--seconds", type=float, default=10, help="of load for each rate, after a warm-up (default: 10)"
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the results there, with the machine")
     options = parser.parse_args()
     unknown = sorted(set(options.rows) - set(names()))
@@ -59,10 +66,10 @@ def main() -> int:
     if options.list:
         print("\n".join(names()))
         return 0
-    found = []
+    found: list[Measured] = []
     for name in options.rows or names():
         print(f"measuring {name} …", file=sys.stderr, flush=True)
-        found.append(measured(name))
+        found += measured(name, options.seconds)
     print(table(found))
     if options.json:
         machine = {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}

@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,8 +21,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import collection_path
+from database_servers import open_directory, postgres
 from live_server import LiveServer, free_port
 
 
@@ -37,10 +41,14 @@ class Cost:
 
 
 class Lab:
-    """A folder and a running server; everything ends with the ``with`` block."""
+    """A folder and a running server; everything ends with the ``with`` block.
 
-    def __init__(self, folder: Path) -> None:
+    :param seconds: how long a load lasts
+    """
+
+    def __init__(self, folder: Path, seconds: float = 10) -> None:
         self.folder = folder
+        self.seconds = seconds
         self.server = LiveServer(folder / "server", free_port(), free_port())
 
     def __enter__(self) -> Lab:
@@ -55,6 +63,25 @@ class Lab:
     ) -> None:
         self.server.end()
 
+    @contextmanager
+    def another(self, name: str, **settings: Any) -> Iterator[tuple[LiveServer, str]]:
+        """One more server, and a token for it."""
+        server = LiveServer(self.folder / name, free_port(), free_port())
+        server.directory.mkdir()
+        server.begin(**settings)
+        try:
+            yield server, server.mint("bench")
+        finally:
+            server.end()
+
+    @contextmanager
+    def postgresql(self) -> Iterator[tuple[LiveServer, str]]:
+        """A server on a PostgreSQL of its own, which like SQLite does not wait for the disk at each commit."""
+        with open_directory() as directory, postgres(directory / "pg") as cluster:
+            cluster.sql("CREATE DATABASE bench")
+            with self.another("on-postgresql", database_url=f'"{cluster.url("bench")}"') as made:
+                yield made
+
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """A request of the admin API that has to work, such as ``("POST", "/clients", {"name": "web1"})``."""
         request = urllib.request.Request(
@@ -66,16 +93,19 @@ class Lab:
         with urllib.request.urlopen(request, timeout=120) as reply:
             return json.loads(reply.read() or b"null")
 
-    def play(self, playbook: str, hosts: list[str], forks: int) -> Cost:
+    def play(
+        self, playbook: str, hosts: list[str], forks: int, server: LiveServer | None = None, token: str = ""
+    ) -> Cost:
         """Run a playbook.
 
         :param playbook: its YAML; ``bbs_url`` and ``bbs_token`` are variables in it
+        :param server: another than the laboratory's, with its token
         :return: what it took from the start of ``ansible-playbook`` to its end, without the server
         """
         (self.folder / "play.yml").write_text(playbook)
         variables = f"ansible_connection=local ansible_python_interpreter={sys.executable}"
         (self.folder / "hosts").write_text("".join(f"{host} {variables}\n" for host in hosts))
-        values = json.dumps({"bbs_url": self.server.url, "bbs_token": self.token})
+        values = json.dumps({"bbs_url": (server or self.server).url, "bbs_token": token or self.token})
         command = ["ansible-playbook", "-i", "hosts", "-f", str(forks), "-e", values, "play.yml"]
         started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(
@@ -90,3 +120,20 @@ class Lab:
         seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return Cost(seconds, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+
+
+def memory(server: LiveServer) -> tuple[float, float]:
+    """MiB that a server's own processes take (PSS: shared pages count once), and how much of that is not shared."""
+    supervisor = int((server.directory / "run" / "bbs-server.pid").read_text())
+    found = [_memory(pid) for pid in _family(supervisor) if (Path("/proc") / str(pid) / "comm").read_text() != "sshd\n"]
+    return sum(each["Pss"] for each in found), sum(each["Private_Dirty"] for each in found)
+
+
+def _family(pid: int) -> list[int]:
+    tasks = (Path("/proc") / str(pid) / "task").glob("*/children")
+    return [pid, *(each for task in tasks for child in task.read_text().split() for each in _family(int(child)))]
+
+
+def _memory(pid: int) -> dict[str, float]:
+    lines = (Path("/proc") / str(pid) / "smaps_rollup").read_text().splitlines()[1:]
+    return {name: int(value.split()[0]) / 1024 for name, value in (line.split(":") for line in lines)}

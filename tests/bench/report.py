@@ -20,11 +20,13 @@ class Row:
     :param title: as the table shows it
     :param unit: of the value, such as ``times faster`` or ``requests/s``
     :param goal: a sign and a number, such as ``(">=", 8)``; None where there is none
+    :param reference: the same of BBS 2.91.1, measured elsewhere once (docs/performance.md); None where there is none
     """
 
     title: str
     unit: str
     goal: tuple[str, float] | None = None
+    reference: float | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class Measured:
         sign, number = self.row.goal
         return bool(_MEETS[sign](self.value, number))
 
+    @property
+    def ratio(self) -> float | None:
+        """How many times the reference it is."""
+        return self.value / self.row.reference if self.row.reference else None
+
     def as_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
@@ -55,22 +62,26 @@ class Measured:
             "unit": self.row.unit,
             "goal": self.row.goal and " ".join(map(str, self.row.goal)),
             "met": self.met,
+            "reference": self.row.reference,
+            "ratio": self.ratio,
             "details": dict(self.details),
         }
 
 
 def table(found: Sequence[Measured]) -> str:
     """One line for each row: what, how much, what was wanted, and the numbers behind it."""
-    lines = [("what", "measured", "goal", "details"), *map(_line, found)]
-    widths = [max(len(line[column]) for line in lines) for column in range(3)]
+    lines = [("what", "measured", "BBS 2.91.1", "ratio", "goal", "details"), *map(_line, found)]
+    widths = [max(len(line[column]) for line in lines) for column in range(5)]
     return "\n".join(
-        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[3]]).rstrip()
+        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[5]]).rstrip()
         for line in lines
     )
 
 
-def _line(one: Measured) -> tuple[str, str, str, str]:
+def _line(one: Measured) -> tuple[str, ...]:
     sign, number = one.row.goal or ("", None)
     goal = "" if number is None else f"{sign} {number:g}{'' if one.met else '  MISSED'}"
     details = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in one.details.items())
-    return one.row.title, f"{one.value:.1f} {one.row.unit}", goal, details
+    reference = "" if one.row.reference is None else f"{one.row.reference:g}"
+    ratio = "" if one.ratio is None else f"{one.ratio:.2f}"
+    return one.row.title, f"{one.value:.1f} {one.row.unit}", reference, ratio, goal, details

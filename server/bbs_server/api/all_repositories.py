@@ -9,7 +9,7 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from bbs_server.api.http import Blueprint, Flag
+from bbs_server.api.http import Blueprint, Flag, Page
 from bbs_server.api.repositories import RepositoryShown
 from bbs_server.auth import principal, requires
 from bbs_server.runtime import runtime
@@ -33,7 +33,7 @@ class OwnedRepositoryList(Schema):
     include_secrets = fields.Boolean()
 
 
-class IncludeSecrets(Schema):
+class IncludeSecrets(Page):
     """Whether to tell secrets."""
 
     include_secrets = Flag(load_default=False)
@@ -46,5 +46,7 @@ class IncludeSecrets(Schema):
 def list_all_repositories(query: dict[str, Any]) -> dict[str, Any]:
     """The repositories of all clients, by client, then by name."""
     secrets = query["include_secrets"]
-    found = all_repositories.listed(runtime(), principal(), include_secrets=secrets)
+    found = all_repositories.listed(
+        runtime(), principal(), include_secrets=secrets, limit=query["limit"], offset=query["offset"]
+    )
     return {"repositories": found, "include_secrets": secrets}

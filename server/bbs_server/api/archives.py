@@ -10,7 +10,7 @@ from typing import Any
 from flask.typing import ResponseReturnValue
 from marshmallow import Schema, fields
 
-from bbs_server.api.http import Blueprint, Flag
+from bbs_server.api.http import Blueprint, Flag, Page
 from bbs_server.auth import principal, requires
 from bbs_server.models import Repository
 from bbs_server.runtime import runtime
@@ -89,10 +89,11 @@ class LockChanged(Schema):
 
 @blueprint.route(_ARCHIVES, methods=["GET"])
 @requires("read", any_user=True)
+@blueprint.query(Page)
 @blueprint.response(200, ArchiveList)
-def list_archives(client_id: int, repository_id: int) -> dict[str, Any]:
+def list_archives(query: dict[str, Any], client_id: int, repository_id: int) -> dict[str, Any]:
     """A repository's archives, newest first."""
-    return {"archives": archives.listed(_repository(client_id, repository_id))}
+    return {"archives": archives.listed(_repository(client_id, repository_id), **query)}
 
 
 @blueprint.route(f"{_ARCHIVES}/<id:archive_id>/databases", methods=["GET"])

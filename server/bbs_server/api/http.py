@@ -66,24 +66,9 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask_smorest
         """Read the JSON body with a schema."""
         return self.arguments(schema, error_status_code=400)
 
-    def response(self, status_code: int, schema: type[marshmallow.Schema] | None = None) -> Any:
-        """Describe a reply, which goes out as the service made it.
-
-        Passing it through its schema took a third of a request's time (docs/adr/0012-replies.md). Tests compare
-        replies with what is described.
-        """
-        described = schema and schema()
-        if described:
-            described.dump = _as_it_is  # type: ignore[method-assign,assignment]
-        return super().response(status_code, described)
-
     def query(self, schema: type[marshmallow.Schema]) -> Any:
         """Read the query string with a schema."""
         return self.arguments(schema, location="query", error_status_code=400)
-
-
-def _as_it_is(reply: Any, *, many: bool | None = None) -> Any:
-    return reply
 
 
 class Json(DefaultJSONProvider):
@@ -144,6 +129,13 @@ class Flag(fields.Boolean):
 
 
 _MESSAGES: dict[str, Any] = {"required": "is required.", "null": "must not be null."}
+
+
+class Page(marshmallow.Schema):
+    """Which part of a long list to tell; without either, the whole list (admin-api.md §1)."""
+
+    limit = Whole(load_default=None, least=1, metadata={"description": "At most so many; left out: all."})
+    offset = Whole(load_default=0, metadata={"description": "So many of the first are left out."})
 
 
 class Message(marshmallow.Schema):

@@ -9,7 +9,7 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from bbs_server.api.http import Blueprint, Text, Whole
+from bbs_server.api.http import Blueprint, Page, Text, Whole
 from bbs_server.auth import principal, requires
 from bbs_server.runtime import runtime
 from bbs_server.services import plans, schedules
@@ -87,10 +87,11 @@ class Preview(Schema):
 
 @blueprint.route("/schedules", methods=["GET"])
 @requires("read", any_user=True)
+@blueprint.query(Page)
 @blueprint.response(200, ScheduleList)
-def list_schedules() -> dict[str, Any]:
+def list_schedules(query: dict[str, Any]) -> dict[str, Any]:
     """The schedules of all plans, by client, then by plan."""
-    return {"schedules": schedules.listed(runtime(), principal())}
+    return {"schedules": schedules.listed(runtime(), principal(), **query)}
 
 
 @blueprint.route("/schedules/preview", methods=["GET"])

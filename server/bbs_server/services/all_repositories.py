@@ -16,7 +16,9 @@ from bbs_server.runtime import Runtime
 from bbs_server.services import audit, names, repositories, s3_links
 
 
-def listed(run: Runtime, caller: Principal, *, include_secrets: bool) -> list[dict[str, Any]]:
+def listed(
+    run: Runtime, caller: Principal, *, include_secrets: bool, limit: int | None = None, offset: int = 0
+) -> list[dict[str, Any]]:
     """All repositories by client, then by name.
 
     :param include_secrets: with their passphrases; each such reading is noted in the audit log.
@@ -30,6 +32,8 @@ def listed(run: Runtime, caller: Principal, *, include_secrets: bool) -> list[di
         repositories.with_places(Repository.select(*repositories.COLUMNS, Client))
         .join_from(Repository, Client)
         .order_by(names.alphabetically(Client.name), Repository.name, Repository.id)
+        .limit(limit)
+        .offset(offset)
     )
     counts: Any = Archive.select(Archive.repository, fn.COUNT(Archive.id)).group_by(Archive.repository).tuples()
     archives: dict[int, int] = dict(counts)

@@ -38,9 +38,10 @@ def of_client(client: Client, archive_id: int) -> Archive:
     return found
 
 
-def listed(repository: Repository) -> list[dict[str, Any]]:
+def listed(repository: Repository, limit: int | None = None, offset: int = 0) -> list[dict[str, Any]]:
     """A repository's archives, newest first."""
-    rows = repository.archives.order_by(Archive.created_at.desc(), Archive.id.desc())
+    newest = repository.archives.order_by(Archive.created_at.desc(), Archive.id.desc())
+    rows = newest.limit(limit).offset(offset)
     return [
         {
             "id": row.id,

@@ -57,7 +57,7 @@ def find(caller: auth.Principal, client_id: int) -> Client:
 
 
 def listed(
-    run: Runtime, caller: auth.Principal, name: str | None = None, *, limit: int = LARGEST_COUNT, offset: int = 0
+    run: Runtime, caller: auth.Principal, name: str | None = None, *, limit: int | None = None, offset: int = 0
 ) -> list[dict[str, Any]]:
     """The clients a caller may see, by name: all for administrators, else their own.
 
@@ -76,11 +76,9 @@ def _own(caller: auth.Principal) -> dict[str, int]:
     return {} if caller.is_admin else {"owner": caller.user.id}
 
 
-def _rows(
-    run: Runtime, columns: dict[str, Any], *, limit: int = LARGEST_COUNT, offset: int = 0
-) -> list[tuple[Any, ...]]:
+def _rows(run: Runtime, columns: dict[str, Any], *, limit: int | None = None, offset: int = 0) -> list[tuple[Any, ...]]:
     """Clients with these values in these columns, by name."""
-    page = {"limit": limit, "offset": offset}
+    page = {"limit": LARGEST_COUNT if limit is None else limit, "offset": offset}
     # No models are made of the rows: it would take longer than all the rest.
     return _listing(*columns).raw(since=online_since(run), **page, **columns)
 

@@ -20,7 +20,7 @@ from bbs_server.services import clients, names, plan_times, plans
 MANUAL = "manual"
 
 
-def listed(run: Runtime, caller: Principal) -> list[dict[str, Any]]:
+def listed(run: Runtime, caller: Principal, limit: int | None = None, offset: int = 0) -> list[dict[str, Any]]:
     """The schedules of all plans the caller may see, by client, then by plan."""
     rows = (
         Plan.select(Plan, Client, Repository)
@@ -28,6 +28,8 @@ def listed(run: Runtime, caller: Principal) -> list[dict[str, Any]]:
         .switch(Plan)
         .join(Repository, on=Plan.repository)
         .order_by(names.alphabetically(Client.name), names.alphabetically(Plan.name), Plan.id)
+        .limit(limit)
+        .offset(offset)
     )
     if not caller.is_admin:
         rows = rows.where(Client.owner == caller.user)
