@@ -48,7 +48,7 @@ def directory(archive: Archive, *, path: str, limit: int, cursor: str | None) ->
             for entry in shown
             if not entry.is_file
         ],
-        "files": [_file(entry) for entry in shown if entry.is_file],
+        "files": [{**_file(entry), "status": entry.status} for entry in shown if entry.is_file],
         "next_cursor": _cursor(shown[-1]) if len(found) > limit else None,
         "catalog": {"status": catalogues.status(archive)},
     }
@@ -97,7 +97,6 @@ def _file(entry: Entry) -> dict[str, Any]:
         "file_path": entry.path,
         "file_name": entry.name,
         "file_size": entry.size,
-        "status": entry.status,
         "mtime": _time(entry),
     }
 
