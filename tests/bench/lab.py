@@ -76,7 +76,7 @@ class Lab:
 
     @contextmanager
     def postgresql(self) -> Iterator[tuple[LiveServer, str]]:
-        """A server on a PostgreSQL of its own, which like SQLite does not wait for the disk at each commit."""
+        """A server on a PostgreSQL of its own. That of the tests does not wait for the disk, whereas SQLite does."""
         with open_directory() as directory, postgres(directory / "pg") as cluster:
             cluster.sql("CREATE DATABASE bench")
             with self.another("on-postgresql", database_url=f'"{cluster.url("bench")}"') as made:

@@ -17,8 +17,8 @@ _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 
 WRITING = """
 wrk.headers["Content-Type"] = "application/json"
-local thread = 0
-setup = function(t) thread = thread + 1; t:set("thread", thread) end
+local threads = 0
+setup = function(t) threads = threads + 1; t:set("thread", threads) end
 local count, stamp = 0, os.time()
 request = function()
   count = count + 1
@@ -51,7 +51,16 @@ def wrk(url: str, key: str, seconds: float, method: str = "GET", body: str = "")
 
 
 def _run(url: str, key: str, seconds: float, method: str, body: str) -> Load:
-    command = ["wrk", "-t2", "-c8", f"-d{round(seconds)}s", "--latency", "-H", f"Authorization: Bearer {key}"]
+    command = [
+        "wrk",
+        "-t2",
+        "-c8",
+        f"-d{round(seconds)}s",
+        "--latency",
+        "--timeout=10s",
+        "-H",
+        f"Authorization: Bearer {key}",
+    ]
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         if body:
             script.write(WRITING.format(method=method, body=body))

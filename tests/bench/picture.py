@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-FILE = Path(__file__).parents[2] / "docs" / "growth.svg"
+FILE = Path(__file__).parents[2] / "docs" / "pictures" / "growth.svg"
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 400, 70, 170, 30, 50
 COLOURS = ("#0b6e99", "#c4572b", "#4f7a28", "#7a4fa0")
 
@@ -28,7 +28,8 @@ def draw(sizes: Sequence[int], rates: Mapping[str, Sequence[float]]) -> None:
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
-        'font-size="13"><rect width="100%" height="100%" fill="white"/>',
+        'font-size="13"><title>Requests a second against the size of the fleet</title>',
+        '<rect width="100%" height="100%" fill="white"/>',
         f'<text x="{LEFT}" y="18">requests/s</text>',
         f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle">'
         "clients (each with a repository and a plan; logarithmic)</text>",
