@@ -262,6 +262,10 @@ def crash(made: Site, kills: int, pause: tuple[float, float] = (0.2, 2.0)) -> Ac
             time.sleep(made.chance.uniform(*pause))
             made.kill()
             assert not made.faults, made.faults
+        # On a slow machine, nothing may have come to an end between two kills.
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not (made.rounds and made.acknowledged.jobs) and time.monotonic() < deadline:
+            time.sleep(0.1)
     finally:
         made.over.set()
         for thread in threads:

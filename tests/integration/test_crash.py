@@ -27,8 +27,9 @@ provide()
 def test_what_was_acknowledged_outlives_kills(tmp_path: Path) -> None:
     with site(tmp_path, seed=8) as made:
         kept = crash(made, kills=4)
-    assert len(kept.there) > 3
+    assert kept.there
     assert kept.jobs
+    assert made.rounds
 
 
 @pytest.mark.slow
@@ -38,3 +39,4 @@ def test_so_it_does_on_postgresql(tmp_path: Path) -> None:
         with site(tmp_path, seed=9, database_url=cluster.url("bbs")) as made:
             kept = crash(made, kills=2)
     assert kept.there
+    assert kept.jobs
