@@ -9,6 +9,7 @@ import random
 import time
 import warnings
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import Any, Callable, ClassVar, Mapping
 
 from ansible.module_utils.basic import missing_required_lib
@@ -91,6 +92,15 @@ class ApiClient:
             # Who sets validate_certs to false has been told so by the documentation.
             warnings.filterwarnings("ignore", message="Unverified HTTPS request")
 
+    @cached_property
+    def _surroundings(self) -> dict[str, Any]:
+        """Proxies, authorities and certificate, from the options and the environment; the same for all requests."""
+        url, connection = self.url, self._connection
+        found: dict[str, Any] = self._session.merge_environment_settings(
+            url, {}, None, connection.verify, connection.cert
+        )
+        return found
+
     def get(self, path: str, query: Query | None = None) -> Json:
         return self._repeated("GET", path, query=query)
 
@@ -160,17 +170,13 @@ class ApiClient:
     def _send(self, method: str, path: str, body: Json | None, query: Query | None) -> Json:
         connection = self._connection
         try:
-            response = self._session.request(
-                method,
-                f"{connection.url}{API_ROOT}{path}",
-                json=body,
-                params=query,
+            request = requests.Request(method, f"{connection.url}{API_ROOT}{path}", json=body, params=query)
+            response = self._session.send(
+                self._session.prepare_request(request),
                 timeout=(min(CONNECT_SECONDS, connection.timeout), connection.timeout),
-                # Given with each request: a session-wide value gives way to REQUESTS_CA_BUNDLE.
-                verify=connection.verify,
-                cert=connection.cert,
                 # Following one would turn a POST into a GET.
                 allow_redirects=False,
+                **self._surroundings,
             )
         except requests.exceptions.SSLError as error:
             raise TransportError(

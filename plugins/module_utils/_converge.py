@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 from ansible_collections.borgfleet.bbs.plugins.module_utils._errors import (
@@ -19,6 +20,7 @@ from ansible_collections.borgfleet.bbs.plugins.module_utils._lookup import (
     named,
 )
 from ansible_collections.borgfleet.bbs.plugins.module_utils._reconcile import Outcome, Policy, reconcile
+from ansible_collections.borgfleet.bbs.plugins.module_utils._remembering import RememberingApi
 from ansible_collections.borgfleet.bbs.plugins.module_utils._resource import Resource
 from ansible_collections.borgfleet.bbs.plugins.module_utils._run import Result, Task
 
@@ -33,9 +35,12 @@ class Converger:
 
     resource: Resource
     of_client: ClassVar[bool] = True
+    # Lists of the client that a task looks into, as RememberingApi names them.
+    reads: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, task: Task) -> None:
         self.task = task
+        task.connect = partial(RememberingApi, lists=self.reads)
         self.name: str = task.params["name"].strip()
         if not self.name:
             raise InvalidOption("name must not be empty.")

@@ -1,14 +1,15 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The admin API for who looks at many clients: what it has read once it does not ask for again."""
+"""The admin API for who looks at things more than once: what it has read it does not ask for again."""
 
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, ClassVar, Dict, List
+from typing import Any, Callable, ClassVar, Dict, Iterable, List
 
 from ansible_collections.borgfleet.bbs.plugins.module_utils._client import ApiClient, Json, Query
+from ansible_collections.borgfleet.bbs.plugins.module_utils._connection import Connection
 from ansible_collections.borgfleet.bbs.plugins.module_utils._errors import RouteMissing
 
 Object = Dict[str, Any]
@@ -25,13 +26,16 @@ _OF_ONE_CLIENT = re.compile(r"/clients/(\d+)")
 class RememberingApi(ApiClient):
     """Asks for each list once, whole, and again only after it has itself written where that list comes from.
 
+    :param lists: of ``LISTS``, those to ask for together with a client
+
     Several threads may use it, as long as no two of them write to the same client.
     """
 
     connections: ClassVar[int] = MOST_CONNECTIONS
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(self, connection: Connection, lists: Iterable[str] = tuple(LISTS)) -> None:
+        super().__init__(connection)
+        self._include = {"include": ",".join(lists)} if lists else {}
         # By the client that it belongs to (its path), then by path.
         self._known: dict[str, dict[str, Json]] = {}
         self._clients: dict[str, Objects] = {}
@@ -41,7 +45,7 @@ class RememberingApi(ApiClient):
 
     def read_all(self) -> None:
         """Read all clients at once, and, where the server tells it, what belongs to them."""
-        for client in self._listed({"include": ",".join(LISTS)}):
+        for client in self._listed(self._include):
             self._add(self._unpacked(client))
         self._all_clients = True
 
@@ -50,9 +54,11 @@ class RememberingApi(ApiClient):
         return [client for same_name in self._clients.values() for client in same_name]
 
     def get(self, path: str, query: Query | None = None) -> Json:
-        """A list comes whole: whoever narrows it looks for the name in the answer anyway."""
+        """A client's list comes whole: whoever narrows it looks for the name in the answer anyway."""
         if path == CLIENTS and query:
             return {"clients": self._clients_named(query["name"])}
+        if query and not _owner(path):
+            return super().get(path, query)
         known = self._known.setdefault(_owner(path), {})
         if path not in known:
             known[path] = self._asked(path)
@@ -112,7 +118,7 @@ class RememberingApi(ApiClient):
 
     def _clients_named(self, name: str) -> Objects:
         if name in self._doubtful or (name not in self._clients and not self._all_clients):
-            listed = self._listed({"name": name, "include": ",".join(LISTS)})
+            listed = self._listed({"name": name, **self._include})
             self._clients[name] = []
             for client in listed:
                 if client["name"] == name:

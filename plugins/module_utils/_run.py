@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Callable, Dict, Mapping, Sequence, Tuple, TypeVar
+from typing import Any, Callable, Dict, Mapping, Sequence, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -20,7 +20,6 @@ Result = Dict[str, Any]
 CommandRunner = Callable[[Sequence[str]], Tuple[int, str, str]]
 # A kind of object by its name in messages, such as "plan", and one's own name.
 Foresight = Callable[[str, str], bool]
-Api = TypeVar("Api", bound=ApiClient)
 
 
 def _no_command(argv: Sequence[str]) -> tuple[int, str, str]:
@@ -47,6 +46,7 @@ class Task:
     :param warn: tells the user something that is not a failure
     :param progress: tells the user what is going on meanwhile; silent in an ordinary module
     :param run_command: runs a command on the task's target host
+    :param connect: makes the client of the API
     :param foreseen: whether the same task, were it not in check mode, would have created an object before
     """
 
@@ -59,17 +59,18 @@ class Task:
     progress: Callable[[str], None] = _ignore
     run_command: CommandRunner = _no_command
     foreseen: Foresight = _nothing
+    connect: Callable[[Connection], ApiClient] = ApiClient
 
     @cached_property
     def api(self) -> ApiClient:
         """The server that the connection options name; nothing is asked before the first use."""
-        return self.connected(ApiClient)
+        return self.connect(self.connection())
 
-    def connected(self, kind: type[Api]) -> Api:
-        """A client of some kind for the server that the connection options name."""
+    def connection(self) -> Connection:
+        """What the connection options say."""
         connection = Connection.from_options(self.params, self.given)
         self.secrets.add(connection.token)
-        return kind(connection)
+        return connection
 
 
 def _never(task: Task) -> bool:

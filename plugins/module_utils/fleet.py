@@ -58,7 +58,7 @@ class Fleet:
         self.with_secrets: bool = task.params["return_secrets"]
         of_hosts = {secret for entry in self.entries() for secret in entry.secrets}
         self.other_secrets = task.secrets - of_hosts
-        self.api = task.connected(RememberingApi)
+        self.api = RememberingApi(task.connection())
         self.other_secrets |= task.secrets - of_hosts
         task.api = self.api
         self.stopped = Event()

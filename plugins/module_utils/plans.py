@@ -147,6 +147,7 @@ PLAN = Resource(
 
 class Plans(Converger):
     resource = PLAN
+    reads = ("repositories", "plugin_configs", "plans")
 
     def find(self, name: str) -> Object | None:
         plan = super().find(name)

@@ -139,6 +139,7 @@ def applies(declared: Mapping[str, Any], config: Mapping[str, Any], schema: Sche
 
 class PluginConfigs(Converger):
     resource = PLUGIN_CONFIG
+    reads = ("plugin_configs",)
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)

@@ -69,6 +69,7 @@ def new_passphrase() -> str:
 
 class Repositories(Converger):
     resource = REPOSITORY
+    reads = ("repositories",)
 
     def desired(self, current: Object | None) -> dict[str, Any]:
         wanted = super().desired(current)

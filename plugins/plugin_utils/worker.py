@@ -148,6 +148,9 @@ def _without(secrets: set[str], result: Result) -> Result:
 
 @contextmanager
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    if not variables:
+        yield
+        return
     before = dict(os.environ)
     os.environ.update({name: str(value) for name, value in variables.items()})
     try:

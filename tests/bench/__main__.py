@@ -29,13 +29,13 @@ def names() -> list[str]:
     return sorted(path.stem for path in (HERE / "rows").glob("*.py"))
 
 
-def measured(name: str, seconds: float) -> list[Measured]:
+def measured(name: str, seconds: float, mebibytes: int) -> list[Measured]:
     """Run one file in a laboratory of its own."""
     spec = importlib.util.spec_from_file_location(name, HERE / "rows" / f"{name}.py")
     assert spec and spec.loader
     row = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(row)
-    with tempfile.TemporaryDirectory(prefix="bbs-bench-") as folder, Lab(Path(folder), seconds) as lab:
+    with tempfile.TemporaryDirectory(prefix="bbs-bench-") as folder, Lab(Path(folder), seconds, mebibytes) as lab:
         found = row.measure(lab)
     if hasattr(row, "ROW"):
         return [Measured(name, row.ROW, *found)]
@@ -54,6 +54,9 @@ def parsed() -> argparse.Namespace:
         "--seconds", type=float, default=10, help="of load for each rate, after a warm-up (default: 10)"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the results there, with the machine")
+    parser.add_argument(
+        "--mebibytes", metavar="N", type=int, default=2048, help="how much data backups are of (default: 2048)"
+    )
     options = parser.parse_args()
     unknown = sorted(set(options.rows) - set(names()))
     if unknown:
@@ -69,7 +72,7 @@ def main() -> int:
     found: list[Measured] = []
     for name in options.rows or names():
         print(f"measuring {name} …", file=sys.stderr, flush=True)
-        found += measured(name, options.seconds)
+        found += measured(name, options.seconds, options.mebibytes)
     print(table(found))
     if options.json:
         machine = {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}

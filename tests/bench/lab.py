@@ -34,21 +34,25 @@ class Cost:
 
     :param seconds: on the clock
     :param processor: seconds of the processor, in it and in what it started
+    :param output: what it printed
     """
 
     seconds: float
     processor: float
+    output: str
 
 
 class Lab:
     """A folder and a running server; everything ends with the ``with`` block.
 
     :param seconds: how long a load lasts
+    :param mebibytes: how much data backups are of
     """
 
-    def __init__(self, folder: Path, seconds: float = 10) -> None:
+    def __init__(self, folder: Path, seconds: float = 10, mebibytes: int = 2048) -> None:
         self.folder = folder
         self.seconds = seconds
+        self.mebibytes = mebibytes
         self.server = LiveServer(folder / "server", free_port(), free_port())
 
     def __enter__(self) -> Lab:
@@ -119,7 +123,8 @@ class Lab:
         )
         seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-        return Cost(seconds, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+        processor = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+        return Cost(seconds, processor, done.stdout)
 
 
 def memory(server: LiveServer) -> tuple[float, float]:
