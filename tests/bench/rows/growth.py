@@ -1,7 +1,7 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a request costs in fleets of 100, 1,000 and 10,000 clients; ``docs/pictures/growth.svg`` shows the last run of it."""
+"""What a request costs in fleets of 100, 1,000 and 10,000 clients; ``docs/pictures/growth.svg`` shows the last run."""
 
 from __future__ import annotations
 
