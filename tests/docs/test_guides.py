@@ -61,12 +61,14 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
             },
             {"database_port": port, "database_user": "backup", "vault_database_password": PASSWORD},
         )
-        desk.furnish()
-        (desk.home / ".ssh").mkdir()
-        (desk.home / ".ssh" / "offsite").write_text(offsite.key.private)
-        yield desk
-        desk.leave()
-        server.end()
+        try:
+            desk.furnish()
+            (desk.home / ".ssh").mkdir()
+            (desk.home / ".ssh" / "offsite").write_text(offsite.key.private)
+            yield desk
+        finally:
+            desk.leave()
+            server.end()
 
 
 @pytest.mark.slow
