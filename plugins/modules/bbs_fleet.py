@@ -22,6 +22,7 @@ author:
 extends_documentation_fragment:
   - borgfleet.bbs.attributes
   - borgfleet.bbs.connection
+  - borgfleet.bbs.connection.options
   - borgfleet.bbs.fleet
 options:
   purge:

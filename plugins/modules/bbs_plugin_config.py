@@ -20,6 +20,7 @@ author:
 extends_documentation_fragment:
   - borgfleet.bbs.attributes
   - borgfleet.bbs.connection
+  - borgfleet.bbs.connection.options
 options:
   client:
     description:
