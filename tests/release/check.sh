@@ -21,14 +21,9 @@ trap 'rm -rf "$work"' EXIT
 
 # The user's own settings must not change what is checked.
 for name in $(compgen -e | grep -E '^(ANSIBLE|BBS|GALAXY)_' || true); do unset "$name"; done
+export here checkout VENV other tools work tree
 export LC_ALL=C.UTF-8 ANSIBLE_HOME=$work/home ANSIBLE_NOCOLOR=1
 
-# shellcheck source-path=SCRIPTDIR
-source "$here/ansible-test.sh"
-# shellcheck source-path=SCRIPTDIR
-source "$here/package.sh"
-# shellcheck source-path=SCRIPTDIR
-source "$here/documents.sh"
 
 # The files that git knows or would know.
 copy_tree() {
@@ -51,12 +46,11 @@ make_tools() {
 }
 
 run_step() {
-  local log=$work/$1.log began=$SECONDS
-  # Not as a condition, which would switch set -e off inside.
-  set +e
-  (set -e && "step_$1") >"$log" 2>&1
-  local code=$?
-  set -e
+  local log=$work/$1.log began=$SECONDS code=0
+  # A shell of its own: in one that is part of a condition, set -e means nothing.
+  # shellcheck disable=SC2016
+  bash -euo pipefail -c 'for file in ansible-test package documents; do source "$here/$file.sh"; done; "step_$1"' - "$1" \
+    >"$log" 2>&1 || code=$?
   if [ $code != 0 ]; then
     cat "$log"
     echo "$1: failed; its log stands above"
