@@ -20,7 +20,6 @@ description:
   - The file's name has to end in C(bbs.yml) or C(bbs.yaml).
 extends_documentation_fragment:
   - borgfleet.bbs.connection.plugin
-  - borgfleet.bbs.connection.options
   - ansible.builtin.constructed
 options:
   plugin:

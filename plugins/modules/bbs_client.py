@@ -18,7 +18,6 @@ author:
 extends_documentation_fragment:
   - borgfleet.bbs.attributes
   - borgfleet.bbs.connection
-  - borgfleet.bbs.connection.options
 options:
   name:
     description:

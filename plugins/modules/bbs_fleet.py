@@ -22,7 +22,6 @@ author:
 extends_documentation_fragment:
   - borgfleet.bbs.attributes
   - borgfleet.bbs.connection
-  - borgfleet.bbs.connection.options
   - borgfleet.bbs.fleet
 options:
   purge:

@@ -18,7 +18,6 @@ author:
 extends_documentation_fragment:
   - borgfleet.bbs.attributes.read_only
   - borgfleet.bbs.connection
-  - borgfleet.bbs.connection.options
 options:
   gather:
     description:
