@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -111,7 +112,7 @@ def restore(file: Path, settings_file: Path, *, replace: bool = False, host_keys
         settings.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".restore-", dir=settings.directory) as name:
             draft = Path(name)
-            archive.extractall(draft, filter="data")
+            _unpack(archive, draft)
             database.check(draft / database.member)
             wrote += _put_ssh(draft, settings)
             if host_keys:
@@ -236,6 +237,21 @@ def _read(archive: tarfile.TarFile, name: str) -> bytes:
     if stream is None:
         raise KeyError(name)
     return stream.read()
+
+
+def _unpack(archive: tarfile.TarFile, folder: Path) -> None:
+    """Write the files into a folder, and nothing beside it.
+
+    ``extractall`` would need its filter for that, which Python has since 3.11.4 only, and Debian 12 has 3.11.2.
+    """
+    for entry in archive:
+        content = archive.extractfile(entry) if entry.isfile() else None
+        target = folder / entry.name
+        if content is None or ".." in target.parts or not target.is_relative_to(folder):
+            raise BackupError(f"{archive.name!s} holds {entry.name!r}, which is in no backup of a Borg Backup Server.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as stream:
+            shutil.copyfileobj(content, stream)
 
 
 @contextmanager

@@ -205,6 +205,31 @@ def test_what_cannot_be_put_back_changes_nothing(machine: Machine, member: str, 
     assert not list(machine.config.parent.glob(".restore-*"))
 
 
+@pytest.mark.parametrize("name", ["../elsewhere", "/tmp/elsewhere", "link"])
+def test_nothing_is_written_beside_it(machine: Machine, name: str) -> None:
+    file = machine.back_up()
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname = (tarfile.SYMTYPE, "/etc/passwd") if name == "link" else (tarfile.REGTYPE, "")
+    with tarfile.open(file) as source, tarfile.open(machine.folder / "more.tar.gz", "w:gz") as target:
+        for member in source:
+            target.addfile(member, source.extractfile(member))
+        target.addfile(entry)
+
+    with pytest.raises(BackupError, match=f"holds '{name}', which is in no backup"):
+        own_backup.restore(machine.folder / "more.tar.gz", machine.config, replace=True)
+
+
+def test_every_python_that_the_server_runs_with_restores(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Debian 12's has no filters for archives yet: extractall takes a path alone.
+    monkeypatch.setattr(tarfile.TarFile, "extractall", lambda self, path: None)
+    keys = machine.settings.key_file.read_bytes()
+    file = machine.back_up()
+    machine.lose()
+
+    own_backup.restore(file, machine.config)
+    assert machine.settings.key_file.read_bytes() == keys
+
+
 def test_not_a_backup_at_all(machine: Machine, tmp_path: Path) -> None:
     text = tmp_path / "text"
     text.write_text("hello")
