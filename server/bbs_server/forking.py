@@ -21,7 +21,7 @@ _ENDING = (signal.SIGTERM, signal.SIGINT)
 def forked(work: Callable[[], object], name: str, number: signal.Signals = signal.SIGTERM) -> ForkProcess:
     """A process that shares this one's memory, does some work, and ends with this one.
 
-    Fork before there are threads.
+    Fork before there are threads. It is in a process group of its own: a Ctrl-C is for this one, which then ends it.
 
     :param name: what ``ps`` and ``top`` show, at most 15 characters.
     :param number: the signal it gets when this process has ended.
@@ -39,5 +39,6 @@ def _begin(work: Callable[[], object], name: str, number: signal.Signals, parent
         signal.signal(ending, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
+    os.setpgid(0, 0)
     end_with_parent(number, parent)
     work()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
 import resource
 import signal
 import socket
@@ -92,7 +93,7 @@ def _server(settings: Settings) -> MPServer:
         ssl_cert=Path(tls) if tls else None,
         ssl_key=Path(settings.tls_key) if tls else None,
         ssl_protocol_min=SSLProtocols.tls12,
-        log_level=LogLevels.warning,
+        log_level=LogLevels.error,
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_SECONDS,
     )
@@ -101,9 +102,10 @@ def _server(settings: Settings) -> MPServer:
 def _answering(application: transport.WsgiApp) -> transport.WsgiApp:
     """The application, in a process that has just been forked to answer with it.
 
-    Its parent ends it gently and waits. When that is killed, nobody does: told once more to end while it ends, granian
-    may wait for ever, and hold what it has begun.
+    Its parent ends it gently and waits. Told once more to end while it ends, granian waits for ever and loses the
+    requests at work; so a Ctrl-C, or a second one, does not reach it, and no gentle signal when its parent is killed.
     """
+    os.setpgid(0, 0)
     end_with_parent(signal.SIGKILL)
     return application
 

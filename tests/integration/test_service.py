@@ -9,10 +9,12 @@ import os
 import signal
 import ssl
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,25 @@ def test_a_killed_supervisor_takes_everything_with_it(own_server: LiveServer) ->
     assert own_server.command("bbs-server", "status").returncode == 0
     assert own_server.command("bbs-server", "stop").stdout == "stopped\n"
     assert not any(runs(pid) for pid in again)
+
+
+def test_requests_at_work_are_answered_however_often_it_is_told_to_end(own_server: LiveServer) -> None:
+    """Ctrl-C, and again: a terminal sends it to all processes of the group."""
+    programs = Path(sys.executable).parent
+    command = [str(programs / "bbs-server"), "--config", str(own_server.config), "run"]
+    with subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL) as running:
+        assert within_seconds(lambda: own_server.command("bbs-server", "status").returncode == 0)
+        token = own_server.mint("impatient")
+        client = own_server.call(token, "POST", "/clients", {"name": "web1"})["id"]
+        with ThreadPoolExecutor() as pool:
+            made = pool.submit(own_server.call, token, "POST", f"/clients/{client}/repositories", {"name": "main"})
+            storage = own_server.directory / "repositories" / str(client)
+            assert within_seconds(lambda: any(storage.iterdir()))
+            for _ in range(3):
+                os.killpg(running.pid, signal.SIGINT)
+                time.sleep(0.2)
+            assert made.result()["name"] == "main"
+        assert running.wait(timeout=60) == 0
 
 
 def test_the_server_speaks_tls_with_its_own_certificate(own_server: LiveServer) -> None:
