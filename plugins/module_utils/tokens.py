@@ -46,6 +46,9 @@ TOKEN = Resource(
         Field("can_read_secrets", type="bool", mutable=False, spec={"no_log": False}),
     ),
 )
+# What a token may do, and until when; a token without them has full rights.
+LIMITS = ("scope", "expires_at")
+FULL_RIGHTS = "admin"
 COMMAND_NOT_FOUND = (126, 127)
 # Name, user, when it was created; a name longer than its column moves the others (admin-api.md §2.4).
 ROW = re.compile(r"(?P<name>.{30,}) .{15} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d ")
@@ -69,6 +72,8 @@ class Tokens(Converger):
     def desired(self, current: Object | None) -> dict[str, Any]:
         wanted = super().desired(current)
         self.check_dest()
+        if current is None or self.rotate:
+            self.check_limits()
         if current is not None and self.rotate:
             if current.get("is_current"):
                 raise InvalidOption(
@@ -81,6 +86,19 @@ class Tokens(Converger):
                 "repeats a token: set rotate to true to replace it, or put the file back."
             )
         return wanted
+
+    def check_limits(self) -> None:
+        """Refuse to make a token that could do more, or for longer, than it is to: upstream ignores limits."""
+        params = self.task.params
+        limits = [name for name in LIMITS if params[name] is not None and params[name] != FULL_RIGHTS]
+        if limits and not self.limits_tokens():
+            raise InvalidOption(
+                f"The server at {self.api.url} makes tokens that may do everything and never end: leave out "
+                f"{' and '.join(limits)} if that is what you want."
+            )
+
+    def limits_tokens(self) -> bool:
+        return self.api.has_feature("token_limits")
 
     def check_dest(self) -> None:
         """Look before the token is made: one that cannot be written down would be lost."""
@@ -146,6 +164,10 @@ class Tokens(Converger):
 
 class CommandTokens(Tokens):
     """Tokens with the command on the server's own host: how the first one comes about."""
+
+    def limits_tokens(self) -> bool:
+        """The command refuses what it does not know."""
+        return True
 
     def find(self, name: str) -> Object | None:
         """A row of the table that the command prints."""

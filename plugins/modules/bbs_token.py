@@ -36,13 +36,14 @@ options:
   scope:
     description:
       - What the token may do, such as V(admin), V(provision) or V(read). Cannot be changed later.
-      - Only the server of this collection has scopes.
+      - Only the server of this collection has scopes. Where a server would ignore it, the task fails before a
+        token is made.
     type: str
   expires_at:
     description:
       - When the token stops working, as C(YYYY-MM-DD HH:MM:SS) in UTC or in ISO 8601. Cannot be changed
         later.
-      - Only the server of this collection has this, and only its API.
+      - Only the server of this collection has this, and only its API. Elsewhere the task fails.
     type: str
   can_read_secrets:
     description:

@@ -387,6 +387,17 @@ class TestTransport:
         assert job["changed"] and job["id"] == upstream.jobs[0]["id"]
 
     @new_only
+    @pytest.mark.parametrize("limit", [{"scope": "read"}, {"expires_at": "2090-01-31"}])
+    @pytest.mark.parametrize("check", [True, False])
+    def test_a_token_is_not_made_with_more_rights_than_asked_for(
+        self, bbs: Harness, upstream: Upstream, limit: dict[str, str], check: bool
+    ) -> None:
+        message = bbs.fails("bbs_token", check=check, name="deploy", **limit)
+        assert "may do everything" in message and f"leave out {next(iter(limit))} if" in message
+        assert upstream.tokens == []
+        assert bbs.ok("bbs_token", name="deploy", scope="admin")["changed"]
+
+    @new_only
     def test_token_whose_answer_is_lost(self, bbs: Harness, upstream: Upstream) -> None:
         self.breaking(bbs, 1, requests.exceptions.ReadTimeout("slow"))
         token = bbs.ok("bbs_token", name="deploy")

@@ -16,6 +16,7 @@ from bbs_server import __version__, dry_run
 from bbs_server.api.http import Blueprint
 from bbs_server.auth import public
 from bbs_server.models import User
+from bbs_server.services import tokens
 
 blueprint = Blueprint("server", __name__, description="The server itself")
 
@@ -46,7 +47,7 @@ def discover() -> dict[str, Any]:
         "api_version": 1,
         "local_login_enabled": False,
         "oidc_enabled": False,
-        "features": [dry_run.FEATURE],
+        "features": [dry_run.FEATURE, tokens.FEATURE],
     }
 
 

@@ -18,6 +18,9 @@ from bbs_server.runtime import Runtime
 from bbs_server.secrets import fingerprint
 from bbs_server.services import audit, names
 
+FEATURE = "token_limits"
+"""What the server announces, as upstream's tokens have neither a scope nor an expiry that one can choose."""
+
 PREFIX = "bbs_tok_"
 _RANDOM_BYTES = 24
 
