@@ -98,7 +98,7 @@ class Tokens(Converger):
             )
 
     def limits_tokens(self) -> bool:
-        return self.api.has_feature("token_limits")
+        return bool(self.api.has_feature("token_limits"))
 
     def check_dest(self) -> None:
         """Look before the token is made: one that cannot be written down would be lost."""
