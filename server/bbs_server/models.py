@@ -23,6 +23,7 @@ from peewee import (
     Model,
     ModelSelect,
     TextField,
+    fn,
 )
 
 proxy = DatabaseProxy()
@@ -201,6 +202,10 @@ class Client(Table):
 
     class Meta:
         table_name = "clients"
+
+
+# In the order of lists.
+Client.add_index(Client.index(fn.LOWER(Client.name), Client.id, name="clients_by_name"))
 
 
 class Repository(Table):

@@ -62,7 +62,7 @@ def test_sigterm_stops_borg_and_reports_the_job(agent, bbs, repository, data, tm
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert agent("stop").returncode == 0
-    assert bbs.wait_for_status(1) == {"job_id": 1, "result": "failed", "error_log": "agent stopped"}
+    assert bbs.wait_for_status(1) == {"job_id": 1, "result": "abandoned", "error_log": "agent stopped"}
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 

@@ -57,9 +57,9 @@ def running_storage() -> Iterator[Storage]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
     try:
-        host, port = server.get_host_and_port()
-        endpoint = f"http://{host}:{port}"
         identities = _client("iam", endpoint, "first", "first")
         identities.create_user(UserName="server")
         identities.put_user_policy(UserName="server", PolicyName="all", PolicyDocument=json.dumps(_EVERYTHING))
@@ -70,6 +70,9 @@ def running_storage() -> Iterator[Storage]:
         storage.client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         yield storage
     finally:
+        # What is stored, and that signatures are asked for, outlives moto's server in this process.
+        for path, data in (("reset-auth", "inf"), ("reset", "")):
+            requests.post(f"{endpoint}/moto-api/{path}", data=data, timeout=30)
         server.stop()
 
 

@@ -51,7 +51,8 @@ def shape(database: db.Database) -> dict[str, object]:
     for table in TABLES:
         name = table._meta.table_name  # type: ignore[attr-defined]  # peewee's metadata
         columns = sorted((c.name, c.data_type, c.null, c.primary_key) for c in database.get_columns(name))
-        indexes = sorted((tuple(index.columns), index.unique) for index in database.get_indexes(name))
+        # An index on an expression has None among its columns.
+        indexes = sorted(((tuple(index.columns), index.unique) for index in database.get_indexes(name)), key=repr)
         found[name] = (columns, indexes, foreign_keys(database, name))
     return found
 

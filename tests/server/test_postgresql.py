@@ -97,7 +97,7 @@ def test_a_connection_lost_in_a_transaction_leaves_nothing(
 
 
 def test_a_statement_that_takes_too_long_is_ended(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    def slow(*_: Any) -> None:
+    def slow(*_: Any, **__: Any) -> None:
         server.run.database.execute_sql("SET statement_timeout = '10ms'; SELECT pg_sleep(60)")
 
     with monkeypatch.context() as patched:
