@@ -252,14 +252,20 @@ def amount(count: int) -> str:
     return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
-def last_lines(job: Object) -> list[str]:
+def lines(job: Object) -> list[str]:
     text = job.get("error_log") or job.get("status_message") or ""
-    return [line.rstrip() for line in str(text).splitlines() if line.strip()][-LOG_LINES:]
+    return [line.rstrip() for line in str(text).splitlines() if line.strip()]
+
+
+def last_lines(job: Object) -> list[str]:
+    return lines(job)[-LOG_LINES:]
 
 
 def ending(job: Object) -> str:
-    """Why a job did not complete, in its own last words."""
-    log = last_lines(job)
+    """Why a job did not complete, in its own words: agents say it in the first line, borg in the last ones."""
+    log = lines(job)
+    if len(log) > LOG_LINES + 1:
+        log = [log[0], "…", *last_lines(job)]
     said = f": {' | '.join(log)}" if log else ", and the server does not say why."
     return f"The job {job['id']} {'was cancelled' if job['status'] == 'cancelled' else 'failed'}{said}"
 

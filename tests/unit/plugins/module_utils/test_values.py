@@ -151,3 +151,5 @@ def test_progress_and_ending() -> None:
     assert progress_of(job) == "job 3: running, 2 of 9 files, 1.5 kB"
     failed = {"id": 3, "status": "failed", "error_log": "first\n\nlast\n"}
     assert ending(failed) == "The job 3 failed: first | last"
+    failed["error_log"] = "\n".join(["the reason", *(f"borg {number}" for number in range(20))])
+    assert ending(failed).startswith("The job 3 failed: the reason | … | borg 10 | borg 11 | ")
