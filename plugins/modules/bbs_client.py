@@ -98,12 +98,6 @@ EXAMPLES = r"""
   register: client
   no_log: true
 
-- name: Bring the new key to the machine
-  ansible.builtin.include_role:
-    name: borgfleet.bbs.agent
-  vars:
-    bbs_agent_install_command: "{{ client.install_command }}"
-
 - name: Remove a client and everything that it has backed up
   borgfleet.bbs.bbs_client:
     url: https://backup.example.com
