@@ -16,17 +16,16 @@ checkout=$(cd "$here/../.." && pwd -P)
 : "${VENV:=$checkout/.venv}"
 other=$checkout/.cache/other-ansible tools=$checkout/.cache/release
 work=$(mktemp -d)
-tree=$work/tree/ansible_collections/borgfleet/bbs
 trap 'rm -rf "$work"' EXIT
 
 # The user's own settings must not change what is checked.
 for name in $(compgen -e | grep -E '^(ANSIBLE|BBS|GALAXY)_' || true); do unset "$name"; done
-export here checkout VENV other tools work tree
+export here checkout VENV other tools work
 export LC_ALL=C.UTF-8 ANSIBLE_HOME=$work/home ANSIBLE_NOCOLOR=1
 
-
-# The files that git knows or would know.
+# The files that git knows or would know, for the steps of one row: some leave traces in the tree.
 copy_tree() {
+  export tree=$work/$1/ansible_collections/borgfleet/bbs
   mkdir -p "$tree" "$work/bin"
   (cd "$checkout" && git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' file; do
     [ ! -f "$file" ] || printf '%s\0' "$file"
@@ -59,20 +58,22 @@ run_step() {
   echo "$1: ok ($((SECONDS - began)) s)$(sed -n 's/^note: /; /p' "$log" | tr -d '\n')"
 }
 
+# $1: the row's name; the rest: its steps
 run_row() {
+  copy_tree "$1"
+  shift
   for step; do run_step "$step" || return 1; done
 }
 
-copy_tree
 if [ $# != 0 ]; then
   make_tools
-  run_row "$@"
+  run_row tree "$@"
 else
-  run_row sanity integration &
+  run_row first sanity integration &
   first=$!
   make_tools
   failed=0
-  run_row build importer install environment docs changelog licences hooks site units || failed=1
+  run_row second build importer install environment docs changelog licences hooks site units || failed=1
   wait $first || failed=1
   exit $failed
 fi
