@@ -58,6 +58,6 @@ print(*(probe.getsockname()[1] for probe in probes))'
 
 # What an execution environment with the collection is built with.
 step_environment() {
-  "$tools/bin/ansible-builder" introspect "$work/tree" | tee "$work/introspected"
+  "$tools/bin/ansible-builder" introspect "${tree%/ansible_collections/*}" | tee "$work/introspected"
   grep -q 'requests.*borgfleet.bbs' "$work/introspected" && grep -q 'openssh-client' "$work/introspected"
 }
