@@ -101,12 +101,12 @@ class FakeBbs:
         """The JSON bodies sent to one endpoint, in order."""
         return [body for path, body in list(self.requests) if path == "/api/agent/" + name]
 
-    def wait(self, condition, timeout=40):
+    def wait(self, condition, timeout=120):
         """Wait until `condition()` holds after some request."""
         with self._changed:
             assert self._changed.wait_for(condition, timeout), "the agent did not do it in time"
 
-    def wait_for_status(self, job_id, timeout=40):
+    def wait_for_status(self, job_id, timeout=120):
         """The final report of a job."""
 
         def found():
