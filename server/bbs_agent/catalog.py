@@ -11,6 +11,7 @@ import stat
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from typing import Any, Dict, List, Optional, Tuple
 
 from .logs import LOG
@@ -74,27 +75,40 @@ class Catalog:
         try:
             for status, path in iter(self._lines.get, None):
                 if self._broken:
-                    return
+                    break
                 process.stdin.write(line_of(status, path))
+        except OSError as error:
+            self._drop(str(error))
+        try:
             process.stdin.close()
         except OSError as error:
             self._drop(str(error))
 
     def _finish(self, process: "subprocess.Popen[bytes]", completed: bool) -> None:
         if completed and not self._broken:
-            self._lines.put(None)
-            self._thread.join(PATIENCE)
-            try:
-                code = process.wait(timeout=PATIENCE)
-                if code != 0:
-                    self._drop(_last_words(process) or "exit code {}".format(code))
-            except subprocess.TimeoutExpired:
-                self._drop("the server does not take its end")
+            self._conclude(process)
+        # What waits still is not sent any more.
+        self._broken = True
+        with suppress(queue.Full):
+            self._lines.put_nowait(None)
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        self._thread.join(PATIENCE)
         if process.stderr is not None:
             process.stderr.close()
+
+    def _conclude(self, process: "subprocess.Popen[bytes]") -> None:
+        """Send what waits still and the end, and hear that the server has it."""
+        try:
+            self._lines.put(None, timeout=PATIENCE)
+            self._thread.join(PATIENCE)
+            code = process.wait(timeout=PATIENCE)
+        except (queue.Full, subprocess.TimeoutExpired):
+            self._drop("the server does not take its end")
+            return
+        if code != 0:
+            self._drop(_last_words(process) or "exit code {}".format(code))
 
     def _drop(self, reason: str) -> None:
         if not self._broken:

@@ -197,6 +197,12 @@ class Repository:
         }
         return dict(task, **more)
 
+    def slow_backup(self, job_id, *directories):
+        """A backup at 100 kB/s."""
+        task = self.backup(job_id, *directories)
+        task["command"].insert(2, "--upload-ratelimit=100")
+        return task
+
     def restore(self, job_id, archive, target, *paths):
         command = ["borg", "extract", "--log-json", "--progress", "--list", "--lock-wait=600"]
         command += ["{}::{}".format(self.url, archive)] + [str(path).lstrip("/") for path in paths]

@@ -18,6 +18,7 @@ from agent_lab import Installation, Repository, Sshd, hook
 from fake_bbs import FakeBbs, build_zipapp
 
 from ..database_servers import mariadb, open_directory, postgres, program
+from ..much_data import fill
 
 # What a stand-in notes: its arguments, and the files that these name.
 NOTE = 'printf "%s\\n" "$0 $*" >> {0}/arguments; for a in "$@"; do case $a in --*=/*) cat "${{a#*=}}" >> {0}/files;; esac; done\n'
@@ -70,6 +71,13 @@ def data(tmp_path):
         (place / name).write_text("content of " + name)
     (place / "random").write_bytes(os.urandom(100_000))
     return place
+
+
+@pytest.fixture
+def much_data(data):
+    """So much that a slow backup of it takes longer than any test."""
+    fill(data / "much", 8_000_000)
+    return data
 
 
 @pytest.fixture(scope="session")

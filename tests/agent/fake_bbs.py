@@ -115,6 +115,10 @@ class FakeBbs:
         self.wait(found, timeout)
         return found()[-1]
 
+    def in_full_swing(self):
+        """Whether a backup has been seen to advance."""
+        return any(body.get("bytes_processed", 0) > 0 for body in self.bodies("progress"))
+
     # answering -----------------------------------------------------------------------------
 
     def _answer(self, handler, body):

@@ -4,7 +4,7 @@
 """What goes wrong in mid-job: cancelled, stopped, the server away, jobs delivered twice."""
 
 import json
-import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 from agent_lab import Installation, hook, wait_until
 
 from ..database_servers import config_for
+from ..much_data import fill
 
 
 def slow_hook(tmp_path, marker="started"):
@@ -23,23 +24,13 @@ def appears(path):
     return lambda: path.exists()
 
 
-def big_file(data, megabytes):
-    """Enough random bytes that borg is busy for a while."""
-    with (data / "big").open("wb") as stream:
-        for _megabyte in range(megabytes):
-            stream.write(os.urandom(1024 * 1024))
-
-
-def test_cancel_in_mid_backup(installation, bbs, repository, data, tmp_path):
-    big_file(data, 20)
-    task = repository.backup(1, data)
-    # 200 kB/s: without the cancel this takes more than a minute.
-    task["command"].insert(2, "--upload-ratelimit=200")
+def test_cancel_in_mid_backup(installation, bbs, repository, much_data, tmp_path):
+    task = repository.slow_backup(1, much_data)
     post = hook(tmp_path / "post.sh", 'echo "$BBS_BACKUP_STATUS" > {}\n'.format(tmp_path / "status"))
     task["plugins"] = [{"slug": "shell_hook", "config": {"post_script": post}}]
     bbs.tasks = [task]
     installation.start()
-    bbs.wait(lambda: any(body.get("bytes_processed", 0) > 0 for body in bbs.bodies("progress")))
+    bbs.wait(bbs.in_full_swing)
     bbs.cancelled.add(1)
     report = bbs.wait_for_status(1)
     assert report["result"] == "failed"
@@ -47,8 +38,8 @@ def test_cancel_in_mid_backup(installation, bbs, repository, data, tmp_path):
     wait_until(appears(tmp_path / "status"))
     assert (tmp_path / "status").read_text().strip() == "failed"
     # The repository is free again: the next backup needs no break-lock.
-    (data / "big").unlink()
-    bbs.tasks.append(repository.backup(2, data))
+    shutil.rmtree(str(much_data / "much"))
+    bbs.tasks.append(repository.backup(2, much_data))
     assert bbs.wait_for_status(2)["result"] == "completed"
     assert "plan1-1" not in repository.archives()
 
@@ -70,12 +61,12 @@ def test_cancel_reaches_a_hook(installation, bbs, repository, data, tmp_path, wa
 
 
 def test_cancel_reaches_a_restore(installation, bbs, repository, data, tmp_path):
-    big_file(data, 100)
+    fill(data / "much", 100_000_000)
     bbs.tasks = [repository.backup(1, data)]
     installation.start()
     assert bbs.wait_for_status(1)["result"] == "completed"
     bbs.tasks.append(repository.restore(2, "plan1-1", tmp_path / "r", data))
-    restored = tmp_path / "r" / str(data)[1:] / "big"
+    restored = tmp_path / "r" / str(data)[1:] / "much"
     wait_until(appears(restored))
     bbs.cancelled.add(2)
     report = bbs.wait_for_status(2)

@@ -5,6 +5,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 
@@ -13,18 +14,6 @@ from agent_lab import OLDEST, AgentProcess, wait_until
 
 from bbs_agent.orphans import Orphans
 from bbs_agent.state import PidFile
-
-
-def slow_backup(repository, data):
-    """A backup that takes longer than any test: 100 kB/s."""
-    (data / "big").write_bytes(os.urandom(8_000_000))
-    task = repository.backup(1, data)
-    task["command"].insert(2, "--upload-ratelimit=100")
-    return task
-
-
-def in_full_swing(bbs):
-    bbs.wait(lambda: any(body.get("bytes_processed", 0) > 0 for body in bbs.bodies("progress")))
 
 
 def is_at_work(pid):
@@ -38,7 +27,7 @@ def is_at_work(pid):
 
 def all_is_well(bbs, repository, data):
     """The next backup succeeds without anybody breaking a lock, and the repository is sound."""
-    (data / "big").unlink()
+    shutil.rmtree(str(data / "much"))
     bbs.tasks.append(repository.backup(2, data))
     # With a lock in its way, borg would wait longer than this: it looks again after a minute.
     report = bbs.wait_for_status(2)
@@ -48,14 +37,14 @@ def all_is_well(bbs, repository, data):
     assert not (repository.path / "lock.exclusive").exists()
 
 
-def test_the_agent_is_killed(zipapp, installation, bbs, repository, data, prefix):
+def test_the_agent_is_killed(zipapp, installation, bbs, repository, much_data, prefix):
     """Its borg goes on alone; the next agent ends it and reports the job."""
     bbs.poll_interval = 1
     agent = AgentProcess(OLDEST, zipapp, installation.config_path)
     agent("start")
     try:
-        bbs.tasks = [slow_backup(repository, data)]
-        in_full_swing(bbs)
+        bbs.tasks = [repository.slow_backup(1, much_data)]
+        bbs.wait(bbs.in_full_swing)
         borg = json.loads((prefix / "var/lib/bbs-agent/child.json").read_text())["pid"]
         os.kill(int((prefix / "run/bbs-agent.pid").read_text()), signal.SIGKILL)
         wait_until(lambda: PidFile(str(prefix / "run/bbs-agent.pid")).owner() is None)
@@ -66,29 +55,29 @@ def test_the_agent_is_killed(zipapp, installation, bbs, repository, data, prefix
         report = bbs.wait_for_status(1)
         assert report["result"] == "abandoned" and "the agent ended while this job was running" in report["error_log"]
         assert not is_at_work(borg)
-        all_is_well(bbs, repository, data)
+        all_is_well(bbs, repository, much_data)
     finally:
         agent("stop")
     assert not (prefix / "var/lib/bbs-agent/child.json").exists()
 
 
-def test_borg_is_killed(installation, bbs, repository, data, prefix):
+def test_borg_is_killed(installation, bbs, repository, much_data, prefix):
     """As by the kernel when memory is short: it leaves the lock of its cache."""
-    bbs.tasks = [slow_backup(repository, data)]
+    bbs.tasks = [repository.slow_backup(1, much_data)]
     installation.start()
-    in_full_swing(bbs)
+    bbs.wait(bbs.in_full_swing)
     os.kill(json.loads((prefix / "var/lib/bbs-agent/child.json").read_text())["pid"], signal.SIGKILL)
     report = bbs.wait_for_status(1)
     assert report["result"] == "failed" and "Borg was killed" in report["error_log"], report
     assert list((prefix / "var/lib/bbs-agent/borg").rglob("lock.exclusive"))
-    all_is_well(bbs, repository, data)
+    all_is_well(bbs, repository, much_data)
     assert not list((prefix / "var/lib/bbs-agent/borg").rglob("lock.exclusive"))
 
 
-def test_sshd_is_killed(installation, bbs, repository, data, sshd):
-    bbs.tasks = [slow_backup(repository, data)]
+def test_sshd_is_killed(installation, bbs, repository, much_data, sshd):
+    bbs.tasks = [repository.slow_backup(1, much_data)]
     installation.start()
-    in_full_swing(bbs)
+    bbs.wait(bbs.in_full_swing)
     sshd.kill()
     try:
         report = bbs.wait_for_status(1)
@@ -97,7 +86,7 @@ def test_sshd_is_killed(installation, bbs, repository, data, sshd):
         assert "BrokenPipeError" not in report["error_log"] and "Local Exception" not in report["error_log"]
     finally:
         sshd.start()
-    all_is_well(bbs, repository, data)
+    all_is_well(bbs, repository, much_data)
 
 
 @pytest.mark.parametrize("endpoint", ["ssh-key", "tasks", "progress", "status"])

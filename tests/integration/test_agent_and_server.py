@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from ..much_data import fill
 from .conftest import ROOT, LiveServer
 
 sys.path.insert(0, str(ROOT / "tests" / "server"))
@@ -154,7 +156,7 @@ def test_a_repository_at_a_storage_provider(host: Host, data: Path) -> None:
 
 def test_sshd_killed_in_mid_transfer(host: Host, data: Path) -> None:
     repository = host.repository("cut-line")
-    (data / "big").write_bytes(os.urandom(20_000_000))
+    fill(data / "much", 20_000_000)
     plan = host.plan(repository, data, advanced_options="--upload-ratelimit 500")
     job = host.back_up(plan)
     until(lambda: host.job(job)["bytes_processed"])
@@ -168,7 +170,7 @@ def test_sshd_killed_in_mid_transfer(host: Host, data: Path) -> None:
     assert first == "The connection to the repository was lost.", failed
     assert second.startswith("ssh to the server works now: "), failed
     assert "BrokenPipeError" not in failed["error_log"] and "Local Exception" not in failed["error_log"]
-    (data / "big").unlink()
+    shutil.rmtree(data / "much")
     again = host.ended(host.back_up(plan))
     assert again["status"] == "completed", again["error_log"]
     assert_sound(place_of(host, repository), again["archive_name"])
