@@ -5,11 +5,12 @@
 
 import hashlib
 import os
+import shutil
 from configparser import ConfigParser
 from configparser import Error as IniError
 from typing import Dict, Mapping, NamedTuple, Optional
 
-from .files import read_text, replace_private, write_private
+from .files import read_text, remove_unfinished, replace_private, write_private
 
 DEFAULT_PATH = "/etc/bbs-agent/config.ini"
 DEFAULT_POLL_INTERVAL = 30
@@ -71,6 +72,13 @@ class Layout(NamedTuple):
             borg_environment=os.path.join(library, "borg-environment"),
             borg_base=None if prefix == "/" else os.path.join(library, "borg"),
         )
+
+    def sweep(self) -> None:
+        """Remove what an agent that was killed has left: secrets that were on their way to a program, half a file."""
+        shutil.rmtree(self.private, ignore_errors=True)
+        for path in self:
+            if path is not None:
+                remove_unfinished(path)
 
 
 class Config(NamedTuple):

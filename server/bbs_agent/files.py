@@ -3,14 +3,18 @@
 
 """Writing files that nobody else may read, and that are never half written."""
 
+import glob
 import json
 import os
 import stat
 import tempfile
+import time
 from contextlib import suppress
 from typing import Any, Dict, Optional
 
 PRIVATE = 0o600
+# A file that takes longer to be written is one whose writer was killed.
+WRITTEN_WITHIN = 60.0
 
 
 def write_private(path: str, text: str) -> bool:
@@ -41,6 +45,15 @@ def replace_private(path: str, text: str) -> None:
         os.unlink(temporary)
         raise
     _keep_names(directory)
+
+
+def remove_unfinished(path: str) -> None:
+    """Remove what `replace_private` left beside `path` when it was killed."""
+    directory, name = os.path.split(os.path.abspath(path))
+    for found in glob.glob(os.path.join(glob.escape(directory), "." + glob.escape(name) + ".*")):
+        with suppress(FileNotFoundError):
+            if time.time() - os.lstat(found).st_mtime > WRITTEN_WITHIN:
+                os.unlink(found)
 
 
 def write_json(path: str, value: Dict[str, Any]) -> bool:

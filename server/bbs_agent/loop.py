@@ -76,6 +76,7 @@ class Agent:
         LOG.info("BBS agent %s for %s", VERSION, self._config.url)
         self._state.start()
         self._orphans.end(self._timing.kill_grace)
+        self._config.layout.sweep()
         while not self._stopping.is_set() and not self.replaced:
             seconds = self._turn()
             self._stopping.wait(self._timing.jittered(seconds))

@@ -60,6 +60,7 @@ def _directories(settings: Settings) -> list[Path]:
         settings.directory,
         settings.storage,
         settings.run_directory,
+        settings.temporary_directory,
         settings.log_directory,
         settings.ssh_directory,
         settings.ssh_directory / "known_hosts",

@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bbs_server import __version__, durable
+from bbs_server import __version__, durable, temporary
 from bbs_server.borg import sshd
 from bbs_server.own_backup_database import BackupError, Saved, put_file, saved_database
 from bbs_server.settings import Settings
@@ -39,6 +38,9 @@ SSH = "ssh"
 HOST_KEYS = "host-keys"
 
 SYSTEM_HOST_KEYS = Path("/etc/ssh")
+
+_DRAFT, _UNPACKED = ".bbs-server-", ".restore-"
+"""Beginnings of the names of temporary folders, in the backups' folder and in the server's directory."""
 
 _ATTEMPTS = 5
 
@@ -71,8 +73,8 @@ def make(settings: Settings, settings_file: Path, folder: Path, now: datetime, *
     target = folder / f"{PREFIX}{now:%Y%m%dT%H%M%SZ}{SUFFIX}"
     host_keys, left_out = _system_host_keys(settings)
     database = saved_database(settings)
-    with tempfile.TemporaryDirectory(prefix=".bbs-server-", dir=folder) as name:
-        draft = Path(name)
+    temporary.sweep(folder, _DRAFT)
+    with temporary.folder(folder, _DRAFT) as draft:
         _copy_secrets(settings, database, draft)
         with tarfile.open(draft / "backup", "w:gz", compresslevel=6) as archive:
             _add_text(archive, MANIFEST, json.dumps(_manifest(settings, now), indent=2))
@@ -110,8 +112,8 @@ def restore(file: Path, settings_file: Path, *, replace: bool = False, host_keys
         if present and not replace:
             raise BackupError(f"There is a server already: {present}; --replace puts the backup in its place.")
         settings.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".restore-", dir=settings.directory) as name:
-            draft = Path(name)
+        temporary.sweep(settings.directory, _UNPACKED)
+        with temporary.folder(settings.directory, _UNPACKED) as draft:
             _unpack(archive, draft)
             database.check(draft / database.member)
             wrote += _put_ssh(draft, settings)

@@ -48,7 +48,7 @@ class Runtime:
             settings=settings,
             database=db.open_database(settings.database, settings.database_password_file),
             keyring=Keyring(settings.key_file),
-            borg=Borg(settings.borg_directory),
+            borg=Borg(settings.borg_directory, settings.temporary_directory),
             **replaced,
         )
 

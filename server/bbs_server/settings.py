@@ -148,6 +148,11 @@ class Settings:
         return self.directory / "run"
 
     @property
+    def temporary_directory(self) -> Path:
+        """Temporary folders (``temporary``); what killed processes leave there is removed."""
+        return self.directory / "tmp"
+
+    @property
     def log_directory(self) -> Path:
         """Log files of detached processes."""
         return self.directory / "log"

@@ -123,6 +123,7 @@ def test_install_again_change_and_uninstall(installer, bbs):
     keys.mkdir(parents=True)
     (keys / "repo").write_text("a key without which a repository cannot be read")
     (installer.prefix / "opt" / "theirs").write_text("not ours")
+    (installer.prefix / "etc/bbs-agent/.config.ini.x").write_text("an agent was killed")
     gone = installer.uninstall()
     assert gone.returncode == 0, gone
     assert "kept borg's key files" in gone.stdout.decode()

@@ -37,24 +37,29 @@ def all_is_well(bbs, repository, data):
     assert not (repository.path / "lock.exclusive").exists()
 
 
-def test_the_agent_is_killed(zipapp, installation, bbs, repository, much_data, prefix):
-    """Its borg goes on alone; the next agent ends it and reports the job."""
+def test_the_agent_is_killed(zipapp, installation, bbs, repository, much_data, prefix, sshd):
+    """Its borg goes on alone; the next agent ends it, removes the key it worked with, and reports the job."""
     bbs.poll_interval = 1
+    unfinished, private = prefix / "etc/bbs-agent/.config.ini.x", prefix / "var/lib/bbs-agent/private"
+    unfinished.write_text("half a k")
+    os.utime(str(unfinished), (0, 0))
     agent = AgentProcess(OLDEST, zipapp, installation.config_path)
     agent("start")
     try:
-        bbs.tasks = [repository.slow_backup(1, much_data)]
+        bbs.tasks = [dict(repository.slow_backup(1, much_data), remote_ssh_key=sshd.private_key)]
         bbs.wait(bbs.in_full_swing)
         borg = json.loads((prefix / "var/lib/bbs-agent/child.json").read_text())["pid"]
         os.kill(int((prefix / "run/bbs-agent.pid").read_text()), signal.SIGKILL)
         wait_until(lambda: PidFile(str(prefix / "run/bbs-agent.pid")).owner() is None)
         assert is_at_work(borg)
         assert bbs.bodies("status") == []
+        assert [key.name for key in private.rglob("*") if key.is_file()] == ["key"]
 
         assert agent("start").returncode == 0
         report = bbs.wait_for_status(1)
         assert report["result"] == "abandoned" and "the agent ended while this job was running" in report["error_log"]
         assert not is_at_work(borg)
+        assert not private.exists() and not unfinished.exists()
         all_is_well(bbs, repository, much_data)
     finally:
         agent("stop")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +23,10 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from bbs_server import durable
+from bbs_server.models import Repository
 from bbs_server.services import recovery
+from bbs_server.services.moves import MARK
 
 from .conftest import Server
 from .wholeness import assert_whole
@@ -60,6 +64,8 @@ class Steps:
         places = [path for path in paths if path.startswith(str(self.server.run.settings.directory.parent))]
         if event == "subprocess.Popen" or places:
             self.step()
+        # No row tells of what is temporary.
+        places = [place for place in places if not place.startswith(str(self.server.run.settings.temporary_directory))]
         if event in ("os.mkdir", "os.rename"):
             self.unsettled |= {str(Path(place).parent) for place in places}
         elif event == "open":
@@ -136,6 +142,16 @@ def cut_off_everywhere(server: Server, method: str, prepare: Callable[[int], tup
     raise AssertionError("the request never succeeded")
 
 
+@pytest.fixture(autouse=True)
+def no_other_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing may be put where nobody would ever remove it."""
+    (tmp_path / "system").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "system"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    yield
+    assert not list((tmp_path / "system").iterdir())
+
+
 @pytest.fixture
 def disk(server: Server, tmp_path: Path) -> int:
     """Another storage location."""
@@ -159,6 +175,19 @@ def test_a_repository_is_created(server: Server, disk: int) -> None:
     client = server.post("/clients", {"name": "web01"})
     path, body = f"/clients/{client['id']}/repositories", {"encryption": "none", "storage_location_id": disk}
     assert cut_off_everywhere(server, "POST", lambda step: (path, body | {"name": f"r{step}"})) >= 8
+
+
+def test_a_name_is_free_again_at_once(server: Server) -> None:
+    path = make(server, "web01")
+    clients, _, number = path.partition("/repositories/")
+    folder = server.run.settings.storage / clients.rpartition("/")[2] / "main"
+    with server.run.database.connection_context():
+        Repository.delete_by_id(int(number))
+    durable.write(
+        folder / MARK, str(folder.relative_to(server.run.settings.storage).with_name(".new-x") / "repository")
+    )
+    server.post(f"{clients}/repositories", {"name": "main", "encryption": "none"})
+    assert_whole(server.run)
 
 
 def test_a_repository_is_renamed(server: Server) -> None:

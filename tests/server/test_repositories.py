@@ -131,7 +131,7 @@ def test_borgs_traceback_becomes_its_last_line(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
 
     with pytest.raises(BorgError) as failed:
-        Borg(tmp_path).run(["check"], None)
+        Borg(tmp_path, tmp_path).run(["check"], None)
 
     cause = "OSError: [Errno 28] No space left on device: '/srv/1/.new/config'"
     assert str(failed.value).splitlines() == [FULL, "Local Exception", cause]

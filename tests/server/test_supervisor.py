@@ -143,7 +143,7 @@ def test_a_borg_ends_with_the_process_that_waits_for_it(tmp_path: Path) -> None:
     fake.chmod(0o755)
     program = (
         f"import os; os.environ['PATH'] = '{fake.parent}:' + os.environ['PATH']; from pathlib import Path; "
-        "from bbs_server.borg.command import Borg; Borg(Path('/tmp')).run(['check'], None)"
+        "from bbs_server.borg.command import Borg; Borg(Path('/tmp'), Path('/tmp')).run(['check'], None)"
     )
     with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL) as worker:
         assert within_seconds(lambda: started.exists() and started.read_text())
@@ -157,7 +157,7 @@ def test_output_and_code_are_the_childs_own(tmp_path: Path) -> None:
         ending_with_parent(["/bin/sh", "-c", "echo out; exit 3"]), capture_output=True, text=True, check=False
     )
     assert (done.stdout, done.stderr, done.returncode) == ("out\n", "", 3)
-    assert Borg(tmp_path).run(["--version"], None).startswith("borg ")
+    assert Borg(tmp_path, tmp_path).run(["--version"], None).startswith("borg ")
 
 
 def ended(process: Path) -> bool:

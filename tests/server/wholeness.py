@@ -24,6 +24,7 @@ def assert_whole(run: Runtime, kept: str = "") -> None:
         if isinstance(run.database, Sqlite):
             assert run.database.execute_sql("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert recovery.recover(run) == []
+    assert not list(run.settings.temporary_directory.iterdir())
     homes = {run.settings.storage / str(identifier) for identifier in clients}
     folders = {folder for location in locations for folder in location.glob("*") if folder.name != trash.FOLDER}
     assert homes <= folders

@@ -9,6 +9,8 @@ uninstall() {
   rm -f "$PYZ" "$PYZ.new" "$PYZ.old" "$(dirname "$PYZ")/install.sh" "$WRAPPER" "$CONFIG" "$ETC/ca.pem" "$ETC/ssh_key" "$ETC/ssh_info.json" \
     "$ETC/known_hosts" "$ETC/known_hosts_remote" "$ETC/borg_source" \
     "$LIB/state.json" "$LIB/journal.json" "$LIB/child.json" "$LIB/seen.json" "$LIB/update.json" "$PREFIX/run/bbs-agent.pid" "$LOG" "$LOG".[0-9]
+  # What an agent that was killed has left beside them.
+  rm -f "$ETC"/.{config.ini,ssh_key,ssh_info.json,known_hosts,known_hosts_remote,borg_source}.* "$LIB"/.{state,journal,child,seen,update}.json.*
   # A borg that the agent has installed with pip leads there.
   [ "$(readlink /usr/local/bin/borg 2>/dev/null || true)" != "$LIB/borg-environment/bin/borg" ] ||
     rm -f /usr/local/bin/borg

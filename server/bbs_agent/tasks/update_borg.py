@@ -5,7 +5,6 @@
 
 import os
 import sys
-import tempfile
 from typing import Any, Dict, List
 
 from ..api import ApiError
@@ -60,9 +59,10 @@ def _from_binary(job: Job, host: Host, path: str, target: str) -> str:
     if not address:
         raise TaskError("The server named no download_url.")
     job.say("Downloading borg...")
-    handle, new = tempfile.mkstemp(prefix=".borg-", dir=os.path.dirname(path))
+    new = path + ".new"
+    remove(new)
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with open(new, "xb") as stream:
             host.api.fetch(str(address), stream)
         os.chmod(new, 0o755)
         version = _version(new, target)

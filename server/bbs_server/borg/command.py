@@ -18,6 +18,7 @@ from typing import Any
 
 from bbs_agent.borg import DISK_FULL, DISK_FULL_WORDS, without_traceback
 from bbs_agent.stale_locks import free_caches
+from bbs_server import temporary
 from bbs_server.processes import ending_with_parent
 
 ENCRYPTIONS = ("none", "repokey", "repokey-blake2", "authenticated", "authenticated-blake2")
@@ -74,10 +75,12 @@ class Borg:
     """Borg as the server runs it.
 
     :param base: borg's own state (caches, security records), ``BORG_BASE_DIR``.
+    :param temporary_directory: for such state that is thrown away.
     """
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, temporary_directory: Path) -> None:
         self._base = base
+        self._temporary_directory = temporary_directory
 
     def environment(
         self, passphrase: str | None, base: Path | None = None, remote_shell: str | None = None
@@ -166,15 +169,14 @@ class Borg:
         """Create an empty repository.
 
         Borg remembers where it saw a repository and warns when it has moved. What is created here is
-        moved to its place once it is complete, so the memory of this run is thrown away: by the system, when this
-        process is killed.
+        moved to its place once it is complete, so the memory of this run is thrown away.
 
         :param repository: a folder, or the URL of a place on another host.
         :raises BorgError: nothing usable was created.
         """
-        with tempfile.TemporaryDirectory(prefix="bbs-server-init-") as base:
+        with temporary.folder(self._temporary_directory) as base:
             arguments = ["init", *options, f"--encryption={encryption}", str(repository)]
-            self.perform(arguments, passphrase, base=Path(base), accept=0, remote_shell=remote_shell)
+            self.perform(arguments, passphrase, base=base, accept=0, remote_shell=remote_shell)
 
 
 @contextmanager

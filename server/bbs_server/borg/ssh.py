@@ -10,7 +10,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_private_key
+
+from bbs_server import temporary
 
 CONNECT_SECONDS = 20
 """Patience with a host that does not answer."""
@@ -80,15 +81,15 @@ def connecting(
     A host's key is learned when it is first seen; one that has changed is refused.
 
     :param known_hosts: where the host's key is remembered.
-    :param directory: closed to others; the private key lies there meanwhile.
+    :param directory: for temporary folders; the private key lies in one meanwhile.
     :raises SshError: ssh is not installed.
     """
     program = shutil.which("ssh")
     if program is None:
         raise SshError("ssh is not installed on the server: install the package openssh-client.")
     known_hosts.parent.mkdir(mode=0o700, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="ssh-", dir=directory) as folder:
-        key_file = Path(folder) / "key"
+    with temporary.folder(directory) as folder:
+        key_file = folder / "key"
         descriptor = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(private_key)

@@ -1,56 +1,31 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Repositories in the making: in a folder under a name of their own, which is locked as long as its maker lives."""
+"""Repositories in the making: beside their final place, under a name of their own."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bbs_server import temporary
 from bbs_server.runtime import Runtime
 
 _PREFIX = ".new-"
+_REPOSITORY = "repository"
 
 
 @contextmanager
 def draft(run: Runtime, parent: Path) -> Iterator[Path]:
-    """A new empty folder, gone after the ``with`` block unless it was moved away; a rehearsal makes none."""
-    folder = parent / f"{_PREFIX}{run.token_bytes(8).hex()}"
+    """Where a repository may be made; gone after the ``with`` block unless it was moved away."""
     if run.rehearsing:
-        yield folder
+        yield parent / _PREFIX / _REPOSITORY
         return
-    folder.mkdir(mode=0o700)
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
+    with temporary.folder(parent, _PREFIX) as folder:
+        yield folder / _REPOSITORY
 
 
-def is_draft(folder: Path) -> bool:
-    """Whether a folder is, or was to be, a repository in the making."""
-    return folder.name.startswith(_PREFIX)
-
-
-def remove_abandoned(folder: Path) -> bool:
-    """Remove a draft whose maker was killed; returns whether it was one."""
-    try:
-        lock = os.open(folder, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
-        return True
-    finally:
-        os.close(lock)
+def holder(folder: Path) -> Path | None:
+    """The folder to be removed when ``folder`` is, or is in, a repository in the making; else None."""
+    return next((item for item in (folder, folder.parent) if item.name.startswith(_PREFIX)), None)

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from bbs_server import durable
+from bbs_server import durable, temporary
 from bbs_server.borg.keys import AuthorizedKeys
 from bbs_server.models import Client, Repository, StorageLocation
 from bbs_server.runtime import Runtime
@@ -30,10 +30,12 @@ def recover(run: Runtime) -> list[str]:
 
     :return: what was done, one sentence each; empty when there was nothing.
     """
+    left = temporary.sweep(run.settings.temporary_directory)
     remains = [found for location in _locations() for found in _remains(location)]
     with run.writing():
         # Nobody else moves, makes or removes anything meanwhile.
-        told = [sentence for location, folder in remains for sentence in _put_right(location, folder)]
+        told = [f"{folder}, which a killed process left, was removed." for folder in left]
+        told += [sentence for location, folder in remains for sentence in _put_right(location, folder)]
         keys = [(row.id, row.ssh_public_key) for row in Client.select(Client.id, Client.ssh_public_key)]
         if AuthorizedKeys(run.settings.ssh_directory).rebuild(sorted(keys)):
             told.append("The keys that are let in were written anew.")
@@ -49,7 +51,7 @@ def freed(run: Runtime, location: Path, folder: Path) -> bool:
         return False
     if not run.rehearsing:
         with run.writing():
-            _put_right(location, folder)
+            list(_put_right(location, folder))
     return run.rehearsing or not folder.exists()
 
 
@@ -72,15 +74,15 @@ def _remains(location: Path) -> Iterator[tuple[Path, Path]]:
     known = {str(client.id) for client in Client.select(Client.id)}
     for folder in location.glob(CLIENTS):
         inside = list(folder.iterdir()) if folder.is_dir() else []
-        yield from ((location, item) for item in inside if drafts.is_draft(item) or (item / moves.MARK).exists())
+        yield from ((location, item) for item in inside if drafts.holder(item) or (item / moves.MARK).exists())
         if folder.name not in known or (folder / moves.MARK).exists():
             yield location, folder
 
 
 def _put_right(location: Path, folder: Path) -> Iterator[str]:
-    if drafts.is_draft(folder):
-        if drafts.remove_abandoned(folder):
-            yield f"{folder}, a repository that was not finished, was removed."
+    if (draft := drafts.holder(folder)) is not None:
+        if temporary.remove_abandoned(draft):
+            yield f"{draft}, a repository that was not finished, was removed."
     elif (former := moves.former_place(location, folder)) is not None:
         yield from _settle_move(location, folder, former)
     elif folder.parent == location and not _recorded(location, folder) and not any(folder.iterdir()):
@@ -91,6 +93,8 @@ def _put_right(location: Path, folder: Path) -> Iterator[str]:
 def _settle_move(location: Path, folder: Path, former: Path) -> Iterator[str]:
     arrived = folder.parent.name == trash.FOLDER or _recorded(location, folder)
     if not former.exists() and (_recorded(location, former) or not arrived):
+        if (draft := drafts.holder(former)) is not None:
+            draft.mkdir(mode=0o700, exist_ok=True)
         durable.rename(folder, former)
         moves.unmark(former)
         yield f"{folder} was moved back to {former}."

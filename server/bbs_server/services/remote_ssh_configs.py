@@ -14,6 +14,7 @@ from typing import Any
 
 from peewee import fn
 
+from bbs_server import temporary
 from bbs_server.borg.command import CONNECTION_CLOSED, BorgError
 from bbs_server.borg.ssh import Ssh, SshError, checked_private_key, connecting
 from bbs_server.clock import wire
@@ -143,14 +144,14 @@ def test_unsaved(run: Runtime, values: Mapping[str, Any]) -> dict[str, Any]:
     if run.rehearsing:
         return {"status": "ok"}
     config = RemoteSshConfig(**columns)
-    known = run.settings.run_directory / f"known-hosts-{run.token_bytes(8).hex()}"
     try:
-        with _connecting(run, config, private_key, known) as ssh:
+        with (
+            temporary.folder(run.settings.temporary_directory) as folder,
+            _connecting(run, config, private_key, folder / "known_hosts") as ssh,
+        ):
             return {"status": "ok", "version": _borg_version(ssh, config)}
     except SshError as error:
         return {"status": "error", "error": str(error)}
-    finally:
-        known.unlink(missing_ok=True)
 
 
 def test(run: Runtime, config: RemoteSshConfig, *, forget_host_key: bool) -> dict[str, Any]:
@@ -234,7 +235,7 @@ def _connecting(run: Runtime, config: RemoteSshConfig, key: str, known: Path) ->
         port=config.remote_port,
         private_key=key,
         known_hosts=known,
-        directory=run.settings.run_directory,
+        directory=run.settings.temporary_directory,
     ) as ssh:
         yield ssh
 

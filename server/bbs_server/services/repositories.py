@@ -155,7 +155,7 @@ def create(
     _refuse_taken(run, location, directory / slug)
     with storage.client_directory_present(run, directory), drafts.draft(run, directory) as fresh:
         _initialise(run, fresh, encryption, secret)
-        repository = _record(run, client, location, slug, encryption, secret, fresh)
+        repository = _record(run, client, location, directory / slug, encryption, secret, fresh)
     created = {
         "id": repository.id,
         "name": slug,
@@ -265,12 +265,12 @@ def _record(
     run: Runtime,
     client: Client,
     location: StorageLocation,
-    slug: str,
+    final: Path,
     encryption: str,
     secret: str | None,
     fresh: Path,
 ) -> Repository:
-    final = fresh.with_name(slug)
+    slug = final.name
     with _taking(final), moves.moving(run) as moving, run.writing():
         repository: Repository = Repository.create(
             client=client,

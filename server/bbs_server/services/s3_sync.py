@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bbs_server import temporary
 from bbs_server.errors import ApiError
 from bbs_server.models import PluginConfig, Repository, S3Link
 from bbs_server.runtime import Runtime
@@ -50,10 +50,11 @@ def test(run: Runtime, config: PluginConfig) -> str | None:
         key = f"{target.prefix}bbs-test-{run.token_bytes(8).hex()}"
         target.bucket.list(key)
         with (
-            tempfile.NamedTemporaryFile(dir=run.settings.run_directory) as file,
+            temporary.folder(run.settings.temporary_directory) as folder,
             target.bucket.uploading(target.options) as upload,
         ):
-            upload.put(key, Path(file.name))
+            (folder / "test").touch()
+            upload.put(key, folder / "test")
         target.bucket.delete(key)
     except (S3Error, ApiError) as error:
         return str(error)
