@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -112,6 +112,15 @@ class Postgres:
     def stop(self):
         """Stop at once, whoever is connected."""
         self._process.send_signal(signal.SIGINT)
+        self._process.wait()
+
+    def kill(self):
+        """End all its processes by SIGKILL."""
+        postmaster = self._process.pid
+        backends = Path("/proc/{0}/task/{0}/children".format(postmaster)).read_text().split()
+        for pid in [postmaster, *map(int, backends)]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._process.wait()
 
     def sql(self, statement, database="postgres"):

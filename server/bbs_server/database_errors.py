@@ -12,6 +12,10 @@ class DatabaseError(Exception):
     """The database cannot be used; the message says what to do."""
 
 
+class OutcomeUnknown(peewee.OperationalError):
+    """The connection was lost at a COMMIT: only the database knows whether that was carried out."""
+
+
 _AWAY = ("08", "53", "57P")
 """Beginnings of PostgreSQL's error codes: lost connections, exhausted resources, shutdown."""
 
@@ -24,11 +28,21 @@ def passing(error: peewee.PeeweeException) -> str | None:
 
     Only PostgreSQL goes away by itself; its driver's errors have a code, or None where no server answered.
     """
-    code: str | None = getattr(getattr(error, "orig", None), "sqlstate", "")
     if not isinstance(error, (peewee.OperationalError, peewee.InterfaceError)):
         return None
-    if code is None or code.startswith(_AWAY):
+    if is_away(error):
         return "The server cannot reach its database at the moment: try again."
-    if code.startswith(_BUSY):
+    if (_code(error) or "").startswith(_BUSY):
         return "The server's database is too busy at the moment: try again."
     return None
+
+
+def is_away(error: peewee.PeeweeException) -> bool:
+    """Whether the connection was lost, or could not be made."""
+    code = _code(error)
+    return code is None or code.startswith(_AWAY)
+
+
+def _code(error: peewee.PeeweeException) -> str | None:
+    code: str | None = getattr(getattr(error, "orig", None), "sqlstate", "")
+    return code

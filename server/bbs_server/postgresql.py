@@ -13,7 +13,7 @@ from typing import Any
 import peewee
 from playhouse.pool import PooledPostgresqlDatabase
 
-from bbs_server.database_errors import DatabaseError
+from bbs_server.database_errors import DatabaseError, OutcomeUnknown, is_away
 
 SCHEMES = ("postgresql", "postgres")
 
@@ -82,6 +82,23 @@ class PostgreSQL(PooledPostgresqlDatabase):  # type: ignore[misc]  # playhouse h
         except peewee.PeeweeException:
             self.rollback()
             raise
+
+    def commit(self) -> None:
+        """Commit.
+
+        :raises OutcomeUnknown: the connection was lost meanwhile.
+        """
+        try:
+            super().commit()
+        except peewee.PeeweeException as error:
+            if is_away(error):
+                raise OutcomeUnknown(getattr(error, "orig", None), *error.args) from error
+            raise
+
+    def rollback(self) -> None:
+        """Roll back; with a connection that was lost, PostgreSQL has done so."""
+        if not self.connection().closed:
+            super().rollback()
 
     def lock_migrations(self) -> None:
         """Hold off other processes that migrate, until the connection is closed or the lock given back."""

@@ -93,6 +93,8 @@ class Site:
     faults: list[str] = field(default_factory=list)
     rounds: int = 0
     """How often the playbook ran to its end, each time for new hosts."""
+    unavailable: int = 0
+    """How often the server said that its database is away."""
 
     def call(self, method: str, path: str, body: Any = None, *, key: str = "") -> tuple[int, Any]:
         """A request, again and again until the server answers it; status and body.
@@ -112,6 +114,10 @@ class Site:
                     return reply.status, json.load(reply)
             except urllib.error.HTTPError as refused:
                 told = refused.read().decode(errors="replace")
+                if refused.code == 503 and "cannot reach its database" in told:
+                    self.unavailable += 1
+                    time.sleep(0.05)
+                    continue
                 if refused.code >= 500:
                     raise Fault(f"{method} {path}: {refused.code} {told}") from refused
                 return refused.code, told
@@ -252,12 +258,7 @@ def crash(made: Site, kills: int, pause: tuple[float, float] = (0.2, 2.0)) -> Ac
     :param pause: seconds between a start and the next kill, at least and at most
     :raises AssertionError: something was lost, left over or answered with a failure.
     """
-    work: list[tuple[Any, ...]] = [(made.provision, f"controller{number}") for number in range(CONTROLLERS)]
-    threads = [threading.Thread(target=made.guarded, args=item) for item in [*work, (made.play,)]]
-    keeper = threading.Thread(target=made.keep)
-    for thread in [*threads, keeper]:
-        thread.start()
-    try:
+    with kept_running(made), in_use(made, (made.play,)):
         for _ in range(kills):
             time.sleep(made.chance.uniform(*pause))
             made.kill()
@@ -266,16 +267,37 @@ def crash(made: Site, kills: int, pause: tuple[float, float] = (0.2, 2.0)) -> Ac
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not (made.rounds and made.acknowledged.jobs) and time.monotonic() < deadline:
             time.sleep(0.1)
-    finally:
-        made.over.set()
-        for thread in threads:
-            thread.join()
-        made.quiet.set()
-        keeper.join()
     assert not made.faults, made.faults
     made.server.command("bbs-server", "start")
     verify(made)
     return made.acknowledged
+
+
+@contextlib.contextmanager
+def kept_running(made: Site) -> Iterator[None]:
+    """The server is started whenever it has ended."""
+    keeper = threading.Thread(target=made.keep)
+    keeper.start()
+    try:
+        yield
+    finally:
+        made.quiet.set()
+        keeper.join()
+
+
+@contextlib.contextmanager
+def in_use(made: Site, *more: tuple[Any, ...]) -> Iterator[None]:
+    """Controllers provision and agents report, until the ``with`` block ends and their last requests are answered."""
+    work: list[tuple[Any, ...]] = [(made.provision, f"controller{number}") for number in range(CONTROLLERS)]
+    threads = [threading.Thread(target=made.guarded, args=item) for item in [*work, *more]]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        made.over.set()
+        for thread in threads:
+            thread.join()
 
 
 def verify(made: Site) -> None:

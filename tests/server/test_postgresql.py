@@ -16,15 +16,17 @@ from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner
+from playhouse.pool import PooledPostgresqlDatabase
 
 from bbs_server import cli, db, postgresql
 from bbs_server.database_errors import DatabaseError
 from bbs_server.models import Client, Setting, StorageLocation
-from bbs_server.runtime import Runtime
+from bbs_server.scheduling import upkeep
 from bbs_server.settings import Settings
 
 from ..database_servers import PASSWORD, Postgres, open_directory, postgres
 from .conftest import Server, make_server
+from .wholeness import assert_whole
 
 AT_ONCE = 4
 
@@ -77,23 +79,39 @@ def test_a_restart_between_two_requests_goes_unnoticed(cluster: Postgres, server
     assert server.call("POST", "/clients", {"name": "after"}).status_code == 201
 
 
-def test_a_connection_lost_in_a_transaction_leaves_nothing(
-    cluster: Postgres, server: Server, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("carried_out", [True, False])
+def test_a_connection_lost_at_the_commit_leaves_folders_as_the_rows_say(
+    cluster: Postgres, server: Server, monkeypatch: pytest.MonkeyPatch, carried_out: bool
 ) -> None:
-    act = Runtime.act
+    commit = PooledPostgresqlDatabase.commit
 
-    def losing(run: Runtime, effect: Any, *arguments: Any, **options: Any) -> None:
-        act(run, effect, *arguments, **options)
+    def lost(database: Any) -> None:
+        if carried_out:
+            commit(database)
         end_connections(cluster)
+        commit(database)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(Runtime, "act", losing)
-        assert server.call("POST", "/clients", {"name": "web01"}).status_code == 503
+    def cut_off(method: str, path: str, body: Any = None) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(PooledPostgresqlDatabase, "commit", lost)
+            assert server.call(method, path, body).status_code == 503
+        with server.run.database.connection_context():
+            upkeep.recover(server.run)
+        assert_whole(server.run)
+        if not carried_out:
+            assert server.call(method, path, body).status_code < 300
 
-    assert server.get("/clients")["clients"] == []
-    assert list(server.run.settings.storage.glob("[0-9]*")) == []
-    assert (server.run.settings.ssh_directory / "authorized_keys").read_text() == ""
-    assert server.call("POST", "/clients", {"name": "web01"}).status_code == 201
+    server.work()
+    cut_off("POST", "/clients", {"name": "web01"})
+    (client,) = server.get("/clients")["clients"]
+    base = f"/clients/{client['id']}"
+    cut_off("POST", f"{base}/repositories", {"name": "main", "encryption": "none"})
+    (repository,) = server.get(f"{base}/repositories")["repositories"]
+    cut_off("PUT", f"{base}/repositories/{repository['id']}", {"name": "renamed"})
+    cut_off("DELETE", f"{base}/repositories/{repository['id']}")
+    server.post(f"{base}/repositories", {"name": "main", "encryption": "none"})
+    cut_off("DELETE", base)
+    assert len(list((server.run.settings.storage / ".trash").iterdir())) == 2
 
 
 def test_a_statement_that_takes_too_long_is_ended(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from bbs_server.backup_plugins import shell_hook
 from bbs_server.models import Job, Plan, PlanPlugin, PluginConfig, Repository, Setting
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import states
-from bbs_server.services import catalogues, plans, recovery, server_jobs
+from bbs_server.services import catalogues, plans, recovery, server_jobs, undo
 
 _COMPACTIONS, _CATALOGUES, _RECOVERED = "compactions_queued", "catalogues_cleaned", "recovered"
 _DAY, _EACH_HOUR = timedelta(days=1), timedelta(hours=1)
@@ -69,8 +69,10 @@ def remove_orphaned_catalogues(run: Runtime) -> int:
 
 
 def recover(run: Runtime) -> None:
-    """Once an hour, put right what processes that were killed left half done."""
-    if run.clock() - _last(_RECOVERED) >= _EACH_HOUR:
+    """Once an hour, and when it is wanted, put right what processes that were killed left half done."""
+    due, request = run.clock() - _last(_RECOVERED) >= _EACH_HOUR, undo.request(run)
+    if due or request.exists():
+        request.unlink(missing_ok=True)
         recovery.recover(run)
         with run.writing():
             _note(_RECOVERED, run.clock())

@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bbs_server import durable
+from bbs_server.database_errors import OutcomeUnknown
 from bbs_server.runtime import Runtime
+from bbs_server.services.undo import settle_soon
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +69,9 @@ def moving(run: Runtime) -> Iterator[Moves]:
     moves = Moves(run)
     try:
         yield moves
+    except OutcomeUnknown:
+        settle_soon(run)
+        raise
     except BaseException:
         moves.take_back()
         raise

@@ -9,8 +9,10 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from bbs_server.database_errors import OutcomeUnknown
 from bbs_server.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -37,12 +39,25 @@ class Undo:
                 logger.error("A failed request could not be undone completely: %s", error)
 
 
+def settle_soon(run: Runtime) -> None:
+    """Have the worker look soon at what is half done (``services.recovery``): rows will say what was meant to be."""
+    request(run).touch()
+
+
+def request(run: Runtime) -> Path:
+    """A file that is there when the worker is asked to look."""
+    return run.settings.run_directory / "unsettled"
+
+
 @contextmanager
 def undoing(run: Runtime) -> Iterator[Undo]:
     """Around a transaction, never inside it: its COMMIT may fail, on a full disk for one."""
     undo = Undo(run)
     try:
         yield undo
+    except OutcomeUnknown:
+        settle_soon(run)
+        raise
     except BaseException:
         undo.take_back()
         raise
