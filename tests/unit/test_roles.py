@@ -79,6 +79,16 @@ def test_messages_are_one_line(role: str) -> None:
             assert r'split("\n")' not in message, file
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_files_of_the_same_name_beside_the_playbook_are_not_taken_for_the_roles(role: str) -> None:
+    """Only what is named from the folder `tasks` on, and not imported, is looked for in the role first."""
+    tasks = CHECKOUT / "roles" / role / "tasks"
+    for file in tasks.rglob("*.yml"):
+        assert "import_tasks:" not in file.read_text(), file
+        for name in re.findall(r"include_tasks: (\w.*)", file.read_text()):
+            assert (tasks / name).is_file(), (file, name)
+
+
 def messages(node: Any) -> list[str]:
     """Every text that a task would show."""
     if isinstance(node, list):
