@@ -2,9 +2,10 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Runs molecule scenarios on hosts of a lab of their own.
+# Runs molecule scenarios, each on hosts of a lab of its own.
 #
-#   run.sh [SCENARIO...]         by default all of them
+#   run.sh SCENARIO              shows what molecule says
+#   run.sh [SCENARIO...]         by default all of them, two at a time; what molecule says is kept in .cache/molecule
 #   run.sh --if-root SCENARIO    says so and does nothing when root is missing
 #   run.sh --prepare             builds what hosts start from, in the background: a run waits for it
 set -euo pipefail
@@ -17,6 +18,14 @@ export LAB_NAME
 export PYTHON=$VENV/bin/python
 
 case ${1:-} in
+  --one-of-several)
+    log=$checkout/.cache/molecule/$2.log result=passed
+    mkdir -p "$(dirname "$log")"
+    LAB_NAME=$LAB_NAME${slot:?} "$here/run.sh" "$2" >"$log" 2>&1 || result="failed, see $log"
+    printf '%-20s %2d:%02d %s\n' "$2" $((SECONDS / 60)) $((SECONDS % 60)) "$result"
+    [ "$result" = passed ]
+    exit
+    ;;
   --prepare)
     if [ "$(id -u)" = 0 ]; then "$checkout/tests/lab/lab.sh" base </dev/null >/dev/null 2>&1 & fi
     exit
@@ -29,9 +38,16 @@ case ${1:-} in
     fi
     ;;
 esac
+
 if [ $# = 0 ]; then
   for file in "$here"/*/molecule.yml; do set -- "$@" "$(basename "$(dirname "$file")")"; done
 fi
+if [ $# -gt 1 ]; then
+  "$checkout/tests/lab/lab.sh" base
+  printf '%s\n' "$@" | xargs -n 1 -P 2 --process-slot-var=slot "$here/run.sh" --one-of-several
+  exit
+fi
+scenario=$1
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -56,10 +72,9 @@ export PATH=$VENV/bin:$PATH PYTHONWARNINGS=ignore
 export ANSIBLE_COLLECTIONS_PATH=$work/collections ANSIBLE_HOME=$work/ansible XDG_CACHE_HOME=$work/cache
 export MOLECULE_GLOB="$here/*/molecule.yml" BBS_LAB=$checkout/tests/lab/lab.sh BBS_CHECKOUT=$checkout BBS_WORK=$work
 
+# Hosts of another scenario have the same addresses: connections to those must not be used for these.
+export ANSIBLE_SSH_CONTROL_PATH_DIR=$work/connections
+
 cd "$checkout/tests"
-for scenario; do
-  # Hosts of the next scenario have the same addresses: connections to those before must not be used for them.
-  export ANSIBLE_SSH_CONTROL_PATH_DIR=$work/connections-$scenario
-  [ "$scenario" != upgrade ] || take_older
-  "$BBS_LAB" run molecule --base-config "$here/base.yml" test --scenario-name "$scenario" --destroy always
-done
+[ "$scenario" != upgrade ] || take_older
+"$BBS_LAB" run molecule --base-config "$here/base.yml" test --scenario-name "$scenario" --destroy always
