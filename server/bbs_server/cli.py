@@ -7,81 +7,25 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import click
-import peewee
 
 from bbs_server import __version__, db, doctor, own_backup
-from bbs_server.account import AccountError, become_owner
-from bbs_server.borg.command import BorgError
-from bbs_server.borg.sshd import SshdError
 from bbs_server.clock import system_clock
+from bbs_server.command_line import config_option, load_settings, ready, run_command, running
 from bbs_server.database_cli import database
-from bbs_server.database_errors import DatabaseError
 from bbs_server.dev.command import dev
-from bbs_server.dev.fleet import FleetError
-from bbs_server.dev.temporary import TemporaryServerError
-from bbs_server.errors import ApiError
 from bbs_server.initialise import initialise
-from bbs_server.key_file import SecretError
 from bbs_server.models import Client, Repository
-from bbs_server.own_backup_database import BackupError
-from bbs_server.pid_file import AlreadyRunning
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import worker
 from bbs_server.services import recovery, repositories, secret_rotation, storage
-from bbs_server.settings import Settings, SettingsError
-from bbs_server.supervisor import Service, ServiceError
-from bbs_server.web import AddressError, load, serve
-
-CONFIG_VARIABLE = "BBS_SERVER_CONFIG"
-DEFAULT_CONFIG = Path("/etc/bbs-server/bbs-server.toml")
-
-EXPECTED = (
-    AccountError,
-    SettingsError,
-    SecretError,
-    SshdError,
-    BorgError,
-    ServiceError,
-    BackupError,
-    AlreadyRunning,
-    AddressError,
-    FleetError,
-    TemporaryServerError,
-    ApiError,
-    DatabaseError,
-    peewee.PeeweeException,
-    OSError,
-)
-"""Failures that are told in one sentence instead of a traceback."""
-
-
-def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The option that names the settings file."""
-    return click.option(
-        "--config",
-        "config",
-        envvar=CONFIG_VARIABLE,
-        default=DEFAULT_CONFIG,
-        show_default=True,
-        show_envvar=True,
-        type=click.Path(path_type=Path),
-        help="Settings file (TOML).",
-    )(command)
-
-
-def run_command(command: click.Command, program: str) -> None:
-    """Run a command line; an expected failure becomes one sentence on standard error and exit code 1."""
-    try:
-        command.main(prog_name=program)
-    except EXPECTED as error:
-        click.echo(f"{program}: {error}", err=True)
-        sys.exit(1)
+from bbs_server.settings import Settings
+from bbs_server.supervisor import Service
+from bbs_server.trash_cli import trash
+from bbs_server.web import load, serve
 
 
 @click.group()
@@ -126,7 +70,7 @@ def migrate(config: Path) -> None:
 @click.pass_obj
 def run(config: Path) -> None:
     """Run web, worker and, if set, the private sshd in the foreground."""
-    settings = _ready(config)
+    settings = ready(config)
     sys.exit(Service(settings, config.resolve()).run())
 
 
@@ -134,7 +78,7 @@ def run(config: Path) -> None:
 @click.pass_obj
 def start(config: Path) -> None:
     """Do the same in the background; returns when the server answers."""
-    settings = _ready(config)
+    settings = ready(config)
     started = Service(settings, config.resolve()).start()
     click.echo(f"{'started' if started else 'unchanged: already running'} at {settings.url}")
 
@@ -161,7 +105,7 @@ def status(config: Path) -> None:
 @click.pass_obj
 def web(config: Path) -> None:
     """Answer HTTP in the foreground."""
-    settings = _ready(config)
+    settings = ready(config)
     serve(settings, load(settings))
 
 
@@ -169,7 +113,7 @@ def web(config: Path) -> None:
 @click.pass_obj
 def run_worker(config: Path) -> None:
     """Queue due plans and do the server's own jobs in the foreground."""
-    worker.run_until_told(_ready(config))
+    worker.run_until_told(ready(config))
 
 
 @cli.command(name="doctor")
@@ -182,7 +126,7 @@ def examine(config: Path, repair: bool) -> None:
     folders of clients, and moves folders of clients that the database does not know to .orphans in their storage
     location, where nothing removes them.
     """
-    with closing(Runtime.open(_ready(config))) as this:
+    with closing(Runtime.open(ready(config))) as this:
         for line in doctor.repair(this) if repair else ():
             click.echo(f"repaired  {line}")
         findings = doctor.examine(this)
@@ -195,8 +139,7 @@ def examine(config: Path, repair: bool) -> None:
 @click.pass_obj
 def rotate_secrets(config: Path) -> None:
     """Seal all stored secrets with a new key, while the server runs; finishes one that was interrupted."""
-    this = Runtime.open(_ready(config))
-    with this.database.connection_context():
+    with running(config) as this:
         done = secret_rotation.rotate(this, lambda number: click.echo(f"{number} secret(s) …", err=True))
     if done.resumed:
         click.echo("An earlier rotation had been interrupted; it is finished now.")
@@ -253,7 +196,7 @@ def borg(config: Path, client_name: str, repository_name: str, arguments: tuple[
 
         bbs-server borg --client web01 --repository main list
     """
-    with closing(Runtime.open(_ready(config))) as this, this.database.connection_context():
+    with running(config) as this:
         repository = _repository(client_name, repository_name)
         secret = repositories.passphrase(this, repository)
         directory = storage.repository_directory(repository)
@@ -263,6 +206,7 @@ def borg(config: Path, client_name: str, repository_name: str, arguments: tuple[
 
 cli.add_command(database)
 cli.add_command(dev)
+cli.add_command(trash)
 
 
 def _repository(client_name: str, repository_name: str) -> Repository:
@@ -275,29 +219,6 @@ def _repository(client_name: str, repository_name: str) -> Repository:
     if found is None:
         raise click.ClickException(f"There is no repository {repository_name!r} of a client {client_name!r}.")
     return found
-
-
-def load_settings(config: Path) -> Settings:
-    """The settings; from here on the process is the server's account.
-
-    :raises SettingsError: unusable file.
-    :raises AccountError: called by somebody else.
-    """
-    settings = Settings.load(config)
-    become_owner(settings)
-    return settings
-
-
-def _ready(config: Path) -> Settings:
-    """The settings of a server that has been initialised and is up to date."""
-    settings = load_settings(config)
-    if not settings.key_file.exists():
-        raise ServiceError(f"There is no server in {settings.directory} yet: run 'bbs-server init' first.")
-    with db.opened(settings.database, settings.database_password_file) as opened:
-        pending = db.pending(opened)
-    if pending:
-        raise ServiceError("The database's schema is not up to date: run 'bbs-server migrate' first.")
-    return settings
 
 
 def main() -> None:

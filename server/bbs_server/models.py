@@ -235,6 +235,24 @@ class Repository(Table):
         indexes = ((("client", "path"), True),)
 
 
+class DeletedRepository(Table):
+    """A repository that was deleted while its data may still be there: in the trash, where it was, on another host."""
+
+    storage_location_id: int | None
+
+    client_id = IntegerField()
+    client_name = CharField(NAME_LENGTH)
+    name = CharField(NAME_LENGTH)
+    encryption = CharField(32)
+    sealed_passphrase = TextField(null=True)
+    storage_location = ForeignKeyField(StorageLocation, null=True, on_delete="SET NULL")
+    path = TextField()
+    deleted_at = UtcField()
+
+    class Meta:
+        table_name = "deleted_repositories"
+
+
 class Plan(Table):
     """What of a client is backed up into which repository, when, and how long it is kept."""
 
@@ -451,6 +469,6 @@ class AuditEntry(Table):
 
 
 TABLES: tuple[type[Model], ...] = (
-    Setting, Lease, User, Token, FailedLogin, StorageLocation, RemoteSshConfig, Client, Repository, Plan,
-    PluginConfig, PlanPlugin, Job, JobLog, Archive, S3Credentials, S3Link, AuditEntry,
+    Setting, Lease, User, Token, FailedLogin, StorageLocation, RemoteSshConfig, Client, Repository, DeletedRepository,
+    Plan, PluginConfig, PlanPlugin, Job, JobLog, Archive, S3Credentials, S3Link, AuditEntry,
 )  # fmt: skip

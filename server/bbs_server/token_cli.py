@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
-from bbs_server.cli import config_option, load_settings, run_command
 from bbs_server.clock import wire
+from bbs_server.command_line import config_option, load_settings, run_command
 from bbs_server.runtime import Runtime
 from bbs_server.services import tokens
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from bbs_server import cli, db, token_cli
+from bbs_server import cli, command_line, db, token_cli
 from bbs_server.initialise import initialise
 from bbs_server.settings import Settings
 
@@ -75,9 +75,9 @@ def test_token_list_has_upstreams_columns(ready: Path) -> None:
 def test_token_names_are_unique_and_revoked_by_name(ready: Path) -> None:
     token(ready, "create", "--name", "ansible")
 
-    assert isinstance(token(ready, "create", "--name", "ansible").exception, cli.EXPECTED)
+    assert isinstance(token(ready, "create", "--name", "ansible").exception, command_line.EXPECTED)
     assert token(ready, "revoke", "ansible").stdout == 'Token "ansible" revoked.\n'
-    assert isinstance(token(ready, "revoke", "ansible").exception, cli.EXPECTED)
+    assert isinstance(token(ready, "revoke", "ansible").exception, command_line.EXPECTED)
 
 
 def test_token_without_a_command_shows_its_usage_and_succeeds(config: Path) -> None:

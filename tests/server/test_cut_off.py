@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from werkzeug.test import TestResponse
 
 from bbs_server import durable
 from bbs_server.models import Repository
-from bbs_server.services import recovery
+from bbs_server.services import deleted_repositories, recovery
 from bbs_server.services.moves import MARK
 
 from .conftest import Server
@@ -193,6 +194,31 @@ def test_a_name_is_free_again_at_once(server: Server) -> None:
 def test_a_repository_is_renamed(server: Server) -> None:
     path = make(server, "web01")
     assert cut_off_everywhere(server, "PUT", lambda step: (path, {"name": f"r{step}"})) >= 5
+
+
+def test_a_repository_is_restored(server: Server) -> None:
+    def restored() -> Any:
+        with server.run.database.connection_context():
+            (deleted,) = deleted_repositories.oldest_first()
+            deleted_repositories.restore(server.run, deleted, deleted_repositories.owner(deleted, None), None)
+        return SimpleNamespace(status_code=200, text="")
+
+    server.call("DELETE", make(server, "web01"))
+    for fatal in range(1, MOST_STEPS):
+        done = not killed_at(server, fatal, restored)
+        with server.run.database.connection_context():
+            recovery.recover(server.run)
+            in_trash = deleted_repositories.oldest_first()
+        assert_whole(server.run)
+        (repository,) = server.get("/clients/1/repositories")["repositories"] or [None]
+        assert (repository is None) == bool(in_trash)
+        if done:
+            assert fatal > 5
+            return
+        if repository:
+            server.work()
+            assert server.call("DELETE", f"/clients/1/repositories/{repository['id']}").status_code == 200
+    raise AssertionError("it never succeeded")
 
 
 @pytest.mark.parametrize("query", ["", "?keep_data=1"])

@@ -52,6 +52,7 @@ def filled(tmp_path: Path) -> Iterator[Server]:
         with server.run.database.connection_context():
             Lease.delete().execute()
         last = server.post("/clients", {"name": "last"})
+        server.post(f"/clients/{last['id']}/repositories", {"name": "deleted", "encryption": "none"})
         server.call("DELETE", f"/clients/{last['id']}")
         with server.run.database.connection_context():
             S3Credentials.create(endpoint="https://s3", region="r", bucket="b", path_prefix="")

@@ -29,6 +29,8 @@ def full(server: Server, client: dict[str, Any]) -> Server:
     """A server with secrets in several tables."""
     path = f"/clients/{client['id']}"
     server.post(f"{path}/repositories", {"name": "main", "passphrase": "canary-passphrase"})
+    gone = server.post(f"{path}/repositories", {"name": "gone", "passphrase": "canary-deleted"})
+    server.call("DELETE", f"{path}/repositories/{gone['id']}")
     config = {"user": "root", "password": "canary-database"}
     server.post(f"{path}/plugin-configs", {"plugin": "mysql_dump", "name": "db", "config": config})
     server.post(
@@ -80,6 +82,7 @@ def test_every_secret_has_a_new_key_and_the_same_value(full: Server) -> None:
         "clients.key",
         "clients.ssh_private_key",
         "repositories.passphrase",
+        "deleted_repositories.passphrase",
         "plugin_configs.config.password",
         "s3_credentials.secret_key",
     }

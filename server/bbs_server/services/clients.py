@@ -199,11 +199,18 @@ def delete(run: Runtime, client: Client, *, force: bool = False) -> None:
                 f"The client has {active} active job(s): wait for them, cancel them, or delete with force.",
                 reason="active_jobs",
             )
+        owned = list(Repository.select(Repository, Client).join(Client).where(Repository.client == client))
         Plan.delete().where(Plan.client == client).execute()
         client.delete_instance()
         audit.record(run, "client.delete", f'Client "{client.name}" deleted.')
-        for location in StorageLocation.select():
-            trash.discard(run, moving, Path(location.path), storage.client_directory(location, client.id))
+        places = {
+            location.id: trash.discard(run, moving, Path(location.path), storage.client_directory(location, client.id))
+            for location in StorageLocation.select()
+        }
+        for repository in owned:
+            location_id = repository.storage_location_id
+            place = places[location_id] / repository.name if location_id else repository.path
+            repositories.remember(run, repository, place)
         run.act(authorized.remove, client.id)
         undo.by(authorized.add, client.id, client.ssh_public_key)
 

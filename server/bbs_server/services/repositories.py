@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from peewee import fn
 from bbs_server.borg.command import ENCRYPTIONS, BorgError
 from bbs_server.clock import wire
 from bbs_server.errors import Conflict, Invalid, NotFound, ServerFault
+from bbs_server.key_file import SecretError
 from bbs_server.models import Archive, Client, Job, RemoteSshConfig, Repository, StorageLocation
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import states
@@ -152,7 +153,7 @@ def create(
     slug = names.slug(names.checked(name))
     secret = None if encryption == "none" else passphrase or generate_passphrase(run)
     directory = storage.client_directory(location, client.id)
-    _refuse_taken(run, location, directory / slug)
+    refuse_taken(run, location, directory / slug)
     with storage.client_directory_present(run, directory), drafts.draft(run, directory) as fresh:
         _initialise(run, fresh, encryption, secret)
         repository = _record(run, client, location, directory / slug, encryption, secret, fresh)
@@ -180,8 +181,8 @@ def rename(run: Runtime, repository: Repository, name: str) -> Repository:
     _refuse_active(repository, f'Cannot rename "{repository.name}" while jobs are active.')
     location, old = storage.location_of(repository), storage.repository_directory(repository)
     new = old.with_name(slug)
-    _refuse_taken(run, location, new)
-    with _taking(new), moves.moving(run) as moving, run.writing():
+    refuse_taken(run, location, new)
+    with taking(new), moves.moving(run) as moving, run.writing():
         audit.record(
             run,
             "repository.update",
@@ -217,13 +218,26 @@ def delete(run: Runtime, repository: Repository, *, keep_data: bool) -> None:
         audit.record(
             run, "repository.delete", f'Repository "{repository.name}" deleted.{kept}', client=repository.client
         )
+        place: Path | str = repository.path
         if repository.storage_type == "local":
-            location, directory = Path(storage.location_of(repository).path), storage.repository_directory(repository)
+            location, place = Path(storage.location_of(repository).path), storage.repository_directory(repository)
             if keep_data:
                 # Without its row, a mark would mean that it was not finished.
-                run.act(moves.unmark, directory)
+                run.act(moves.unmark, place)
             else:
-                trash.discard(run, moving, location, directory)
+                place = trash.discard(run, moving, location, place)
+        remember(run, repository, place)
+
+
+def remember(run: Runtime, repository: Repository, place: Path | str) -> None:
+    """Keep what opens a repository that is being deleted.
+
+    :param place: where its data is from now on.
+    """
+    secret = None
+    with suppress(SecretError):  # what opened nothing before will not do so later
+        secret = passphrase(run, repository)
+    trash.remember(run, repository, place, secret)
 
 
 def refuse_locked(which: peewee.Expression) -> None:
@@ -270,30 +284,37 @@ def _record(
     secret: str | None,
     fresh: Path,
 ) -> Repository:
-    slug = final.name
-    with _taking(final), moves.moving(run) as moving, run.writing():
-        repository: Repository = Repository.create(
-            client=client,
-            name=slug,
-            encryption=encryption,
-            storage_type="local",
-            storage_location=location,
-            path=storage.repository_url(run, location, client, slug),
-            size_is_stale=True,
-            created_at=run.clock(),
-        )
-        if secret:
-            repository.sealed_passphrase = run.keyring.seal(
-                secret, table="repositories", column="passphrase", row=repository.id
-            )
-            repository.save(only=[Repository.sealed_passphrase])
-        audit.record(run, "repository.create", f'Repository "{slug}" created.', client=client)
+    with taking(final), moves.moving(run) as moving, run.writing():
+        repository = add_row(run, client, location, final.name, encryption, secret)
+        audit.record(run, "repository.create", f'Repository "{repository.name}" created.', client=client)
         moving.move(Path(location.path), fresh, final)
     return repository
 
 
+def add_row(
+    run: Runtime, client: Client, location: StorageLocation, slug: str, encryption: str, secret: str | None
+) -> Repository:
+    """Record a local repository, inside a transaction."""
+    repository: Repository = Repository.create(
+        client=client,
+        name=slug,
+        encryption=encryption,
+        storage_type="local",
+        storage_location=location,
+        path=storage.repository_url(run, location, client, slug),
+        size_is_stale=True,
+        created_at=run.clock(),
+    )
+    if secret:
+        repository.sealed_passphrase = run.keyring.seal(
+            secret, table="repositories", column="passphrase", row=repository.id
+        )
+        repository.save(only=[Repository.sealed_passphrase])
+    return repository
+
+
 @contextmanager
-def _taking(final: Path) -> Iterator[None]:
+def taking(final: Path) -> Iterator[None]:
     """Around putting a repository in its place: why that failed, in a sentence.
 
     :raises Conflict: another request was quicker.
@@ -320,7 +341,11 @@ def _refuse_active(repository: Repository, message: str) -> None:
         raise Conflict(message, reason="active_jobs")
 
 
-def _refuse_taken(run: Runtime, location: StorageLocation, directory: Path) -> None:
+def refuse_taken(run: Runtime, location: StorageLocation, directory: Path) -> None:
+    """Refuse a place that something else has.
+
+    :raises Conflict: it has.
+    """
     if directory.exists() and not recovery.freed(run, Path(location.path), directory):
         raise _taken(directory.name)
 

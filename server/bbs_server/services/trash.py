@@ -1,7 +1,7 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Deleted repositories: kept aside for a while, then erased."""
+"""Deleted repositories: kept aside for a while with what opens them, then erased."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bbs_server import durable
-from bbs_server.models import Client, Repository, StorageLocation
+from bbs_server.models import Client, DeletedRepository, Repository, StorageLocation
 from bbs_server.runtime import Runtime
 from bbs_server.services.moves import Moves
 
@@ -25,16 +25,38 @@ _STAMP = "%Y%m%dT%H%M%SZ"
 _NAME = re.compile(r"(?P<stamp>\d{8}T\d{6}Z)-[0-9a-f]{8}-(?P<client>\d+)(-(?P<slug>.+))?")
 
 
-def discard(run: Runtime, moving: Moves, location: Path, directory: Path) -> None:
-    """Move a folder of a storage location to its trash, if it is there."""
+def discard(run: Runtime, moving: Moves, location: Path, directory: Path) -> Path:
+    """Move a folder of a storage location to its trash, if it is there; returns where it is from now on."""
     if run.rehearsing or not directory.exists():
-        return
+        return directory
     trash = location / FOLDER
     if not trash.is_dir():
         durable.make_folder(trash, 0o700)
     relative = "-".join(directory.relative_to(location).parts)
     target = trash / f"{run.clock().strftime(_STAMP)}-{run.token_bytes(4).hex()}-{relative}"
     moving.move(location, directory, target)
+    return target
+
+
+def remember(run: Runtime, repository: Repository, place: Path | str, passphrase: str | None) -> None:
+    """Record a repository that is being deleted, in the same transaction.
+
+    :param place: the folder of its data, or the URL of a place on another host.
+    """
+    deleted = DeletedRepository.create(
+        client_id=repository.client_id,
+        client_name=repository.client.name,
+        name=repository.name,
+        encryption=repository.encryption,
+        storage_location=repository.storage_location_id,
+        path=str(place),
+        deleted_at=run.clock(),
+    )
+    if passphrase is not None:
+        deleted.sealed_passphrase = run.keyring.seal(
+            passphrase, table="deleted_repositories", column="passphrase", row=deleted.id
+        )
+        deleted.save(only=[DeletedRepository.sealed_passphrase])
 
 
 def empty(run: Runtime) -> int:
@@ -51,7 +73,25 @@ def empty(run: Runtime) -> int:
                 continue
             shutil.rmtree(folder)
             erased += 1
+    _forget(run, oldest)
     return erased
+
+
+def _forget(run: Runtime, oldest: datetime) -> None:
+    """Forget what opens data that is gone. Data that is out of sight, on another host, counts as that in time."""
+    due = DeletedRepository.select().where(DeletedRepository.deleted_at <= oldest)
+    gone = [deleted.id for deleted in due if _is_gone(deleted)]
+    if gone:
+        with run.writing():
+            DeletedRepository.delete().where(DeletedRepository.id.in_(gone)).execute()
+
+
+def _is_gone(deleted: DeletedRepository) -> bool:
+    location = deleted.storage_location
+    if location is None:
+        return True
+    # A location without anything is a disk that is not mounted.
+    return not Path(deleted.path).exists() and any(Path(location.path).glob("*"))
 
 
 def _is_recorded(location: Path, client_id: int, slug: str | None) -> bool:
