@@ -1,26 +1,33 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The real agent, the real server: the server killed in mid-backup, then the agent killed in mid-backup."""
+"""The real agent, the real server: one of them killed in mid-backup, the server killed in mid-report."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ..much_data import fill
 from .conftest import LiveServer, free_port
+from .line import Ask, line
+from .live_server import children
+
+SLOW = "--upload-ratelimit 500"
 
 
 class Host:
@@ -29,11 +36,7 @@ class Host:
     def __init__(self, place: Path) -> None:
         self.server = LiveServer(place, free_port(), free_port())
         self.prefix, self.data = place / "agent", place / "data"
-        self.server.config.write_text(
-            f"listen_port = {self.server.port}\nssh_port = {self.server.ssh_port}\nprivate_sshd = true\n"
-            "agent_poll_interval = 1\nworker_interval = 1\nweb_processes = 1\nretry_delay_seconds = 1\n"
-        )
-        self.token = ""
+        self.token, self.passphrase = "", ""
 
     def call(self, path: str, method: str = "GET", **body: Any) -> Any:
         request = urllib.request.Request(f"{self.server.url}/api/v1{path}", method=method)
@@ -58,6 +61,42 @@ class Host:
         for port in (self.server.port, self.server.ssh_port):
             until(partial(is_free, port))
 
+    def kill_all(self) -> None:
+        """Kill every process of the server."""
+        first = int((self.server.directory / "run" / "bbs-server.pid").read_text())
+        for pid in (first, *children(first)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def is_dead(self) -> bool:
+        return "not running" in self.server.command("bbs-server", "status").stdout
+
+    def start(self) -> None:
+        done = self.server.command("bbs-server", "start")
+        assert done.returncode == 0, done.stderr
+
+    @property
+    def database(self) -> Path:
+        return self.server.directory / "bbs.sqlite"
+
+    def set_up(self, url: str) -> None:
+        """Install the agent, which reaches the server at a URL, and make a repository for `data`."""
+        self.token = self.server.mint("survives")
+        told = self.call("/clients", "POST", name="h1")["install_command"].replace("sudo bash", "bash")
+        install = f"{told.replace(self.server.url, url)} --prefix {self.prefix}"
+        installed = subprocess.run(["bash", "-c", install], capture_output=True, text=True, timeout=120, check=False)
+        assert installed.returncode == 0, installed
+        self.passphrase = self.call("/clients/1/repositories", "POST", name="main")["passphrase"]
+        self.data.mkdir()
+        (self.data / "small").write_text("small")
+
+    def trigger(self, name: str, **options: Any) -> dict[str, Any]:
+        """Back up once, by a plan of its own: its archive stays when others are pruned."""
+        fixed = {"name": name, "repository_id": 1, "directories": str(self.data), "frequency": "manual"}
+        plan = self.call("/clients/1/plans", "POST", **fixed, **options)
+        job: dict[str, Any] = self.call(f"/clients/1/plans/{plan['id']}/trigger", "POST")
+        return job
+
     def begin(self, job: dict[str, Any]) -> int:
         """Wait until borg is at work in the repository; its process."""
         note, lock = self.prefix / "var/lib/bbs-agent/child.json", self.repository / "lock.exclusive"
@@ -75,6 +114,24 @@ class Host:
         found: dict[str, Any] = self.call(f"/jobs/{job['job_id']}")
         return found
 
+    def assert_sound(self, *archives: str) -> None:
+        """The repository is whole and holds these archives, and the server knows them."""
+        # The server prunes after a backup; two borgs at once would wait for each other, a minute at a time.
+        until(lambda: self.call("/queue")["count"] == 0)
+        assert not (self.repository / "lock.exclusive").exists()
+        environment = os.environ | {
+            "BORG_PASSPHRASE": self.passphrase,
+            "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
+            "BORG_BASE_DIR": str(self.server.directory / "checked"),
+        }
+        for command in ("check", "list --short"):
+            run = ["borg", *command.split(), str(self.repository)]
+            done = subprocess.run(run, env=environment, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+        assert done.stdout.split() == list(archives)
+        known = self.call("/clients/1/repositories/1/archives")["archives"]
+        assert sorted(archive["name"] for archive in known) == sorted(archives)
+
 
 def is_free(port: int) -> bool:
     with socket.socket() as probe:
@@ -91,9 +148,8 @@ def until(condition: Callable[[], bool]) -> None:
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
     found = Host(tmp_path)
-    for step in ("init", "start"):
-        done = found.server.command("bbs-server", step)
-        assert done.returncode == 0, done.stderr
+    # A killed server's leases are waited for when the next one starts.
+    found.server.begin(web_processes=1, lease_seconds=5, retry_delay_seconds=1)
     yield found
     if found.prefix.exists():
         found.agent("stop")
@@ -101,28 +157,19 @@ def host(tmp_path: Path) -> Iterator[Host]:
 
 
 def test_a_killed_server_and_a_killed_agent(host: Host) -> None:
-    host.token = host.server.mint("survives")
-    client = host.call("/clients", "POST", name="h1")
-    install = client["install_command"].replace("sudo bash", "bash") + f" --prefix {host.prefix}"
-    installed = subprocess.run(["bash", "-c", install], capture_output=True, text=True, timeout=120, check=False)
-    assert installed.returncode == 0, installed
-    repository = host.call("/clients/1/repositories", "POST", name="main")
-    host.data.mkdir()
-    (host.data / "small").write_text("small")
-    (host.data / "big").write_bytes(os.urandom(3_000_000))
-    plan = {"name": "p", "repository_id": 1, "directories": str(host.data), "frequency": "manual"}
-    host.call("/clients/1/plans", "POST", advanced_options="--upload-ratelimit 500", **plan)
+    host.set_up(host.server.url)
 
-    job = host.call("/clients/1/plans/1/trigger", "POST")
+    fill(host.data / "much", 3_000_000)
+    job = host.trigger("first", advanced_options=SLOW)
     borg = host.begin(job)
     host.kill_server()
     os.kill(borg, 0)
-    assert host.server.command("bbs-server", "start").returncode == 0
+    host.start()
     first = host.end(job)
     assert first["status"] == "completed" and first["attempt"] == 1, first
 
-    (host.data / "big").write_bytes(os.urandom(3_000_000))
-    job = host.call("/clients/1/plans/1/trigger", "POST")
+    fill(host.data / "more", 3_000_000)
+    job = host.trigger("second", advanced_options=SLOW)
     borg = host.begin(job)
     os.kill(int((host.prefix / "run/bbs-agent.pid").read_text()), signal.SIGKILL)
     until(lambda: "not running" in host.agent("status").stdout)
@@ -131,19 +178,50 @@ def test_a_killed_server_and_a_killed_agent(host: Host) -> None:
     assert second["status"] == "completed" and second["attempt"] == 2 and not second["had_warnings"], second
     with pytest.raises(ProcessLookupError):
         os.kill(borg, 0)
-    told = [line["message"] for line in host.call(f"/jobs/{job['job_id']}")["logs"]]
+    told = [line["message"] for line in second["logs"]]
     assert any("the agent ended while this job was running" in line for line in told), told
+    host.assert_sound(first["archive_name"], second["archive_name"])
 
-    # The server prunes after a backup; two borgs at once would wait for each other, a minute at a time.
-    until(lambda: host.call("/queue")["count"] == 0)
-    environment = os.environ | {
-        "BORG_PASSPHRASE": repository["passphrase"],
-        "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
-        "BORG_BASE_DIR": str(host.server.directory / "checked"),
-    }
-    for command in (["check", str(host.repository)], ["list", "--short", str(host.repository)]):
-        done = subprocess.run(
-            [shutil.which("borg") or "borg", *command], env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-    assert len(done.stdout.split()) == 2
+
+def killed_before_commit(host: Host, ask: Ask) -> None:
+    """The report waits in the server for its turn to write."""
+    with closing(sqlite3.connect(host.database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with closing(ask()) as asked, pytest.raises(TimeoutError):
+            assert asked.sock is not None
+            asked.sock.settimeout(1)
+            asked.getresponse()
+        host.kill_all()
+
+
+def killed_before_answer(host: Host, ask: Ask) -> None:
+    """The answer is lost on its way."""
+    with closing(ask()) as asked:
+        asked.getresponse().read()
+    host.kill_all()
+
+
+def test_a_server_killed_in_mid_report(host: Host) -> None:
+    """Whether it had noted the report or not: the agent reports again, and there is one end and one archive."""
+    with line(host.server.port) as between:
+        host.set_up(between.url)
+        archives = []
+        for kill, noted in ((killed_before_commit, "running"), (killed_before_answer, "completed")):
+            between.fate = partial(kill, host)
+            job = host.trigger(noted)
+            until(host.is_dead)
+            with closing(sqlite3.connect(host.database)) as database:
+                row = database.execute("SELECT status FROM jobs WHERE id = ?", [job["job_id"]]).fetchone()
+            assert row == (noted,)
+
+            host.start()
+            ended = host.end(job)
+            assert (ended["status"], ended["attempt"], ended["had_warnings"]) == ("completed", 1, 0), ended
+            until(lambda: not (host.prefix / "var/lib/bbs-agent/journal.json").exists())
+            archives.append(ended["archive_name"])
+            host.assert_sound(*archives)
+        last = host.end(host.trigger("next"))
+        assert last["status"] == "completed", last
+        host.assert_sound(*archives, last["archive_name"])
+        kinds = Counter(job["task_type"] for job in host.call("/clients/1/jobs")["jobs"])
+        assert kinds == {"backup": 3, "prune": 3}
