@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import peewee
 
 
@@ -22,18 +24,27 @@ _AWAY = ("08", "53", "57P")
 _BUSY = ("40", "55P03", "57014")
 """Deadlocks, lock timeouts, statement timeouts."""
 
+_TOO_BUSY = "The server's database is too busy at the moment: try again."
+
+
+def is_locked(error: peewee.PeeweeException) -> bool:
+    """Whether SQLite refused because another writes, and would not if it were asked again."""
+    return getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+
 
 def passing(error: peewee.PeeweeException) -> str | None:
     """What to tell a caller who may simply try again; None when the error would come again.
 
     Only PostgreSQL goes away by itself; its driver's errors have a code, or None where no server answered.
     """
+    if is_locked(error):
+        return _TOO_BUSY
     if not isinstance(error, (peewee.OperationalError, peewee.InterfaceError)):
         return None
     if is_away(error):
         return "The server cannot reach its database at the moment: try again."
     if (_code(error) or "").startswith(_BUSY):
-        return "The server's database is too busy at the moment: try again."
+        return _TOO_BUSY
     return None
 
 

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from playhouse.migrations import Runner
 from playhouse.pool import PooledSqliteDatabase
 
 from bbs_server import models, postgresql
-from bbs_server.database_errors import DatabaseError
+from bbs_server.database_errors import DatabaseError, is_locked
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -24,9 +25,12 @@ _SQLITE_PRAGMAS = {
     "journal_mode": "wal",
     "synchronous": "normal",
     "foreign_keys": 1,
-    "busy_timeout": 10_000,
+    # Last: until then the driver waits by itself. See Sqlite.patiently.
+    "busy_timeout": 0,
 }
 
+
+_LOOK_SECONDS = 0.001
 
 WRITING = "IMMEDIATE"
 """What :meth:`Sqlite.begin` takes to hold all other writers off."""
@@ -37,6 +41,8 @@ class Sqlite(PooledSqliteDatabase):  # type: ignore[misc]  # playhouse has no ty
 
     def __init__(self, path: str) -> None:
         super().__init__(path, max_connections=0, pragmas=_SQLITE_PRAGMAS, check_same_thread=False)
+        self.patience = 10.0
+        """Seconds to wait for another's writing before the error says that the database is busy."""
 
     def begin(self, lock_type: str | None = None) -> None:
         """Begin a transaction; one that writes is on the disk after its COMMIT, whatever happens to the power.
@@ -45,12 +51,31 @@ class Sqlite(PooledSqliteDatabase):  # type: ignore[misc]  # playhouse has no ty
         """
         if lock_type == WRITING:
             self.cursor().execute("PRAGMA synchronous = full")
-        super().begin(lock_type)
+        self._patiently(super().begin, lock_type)
 
     def commit(self) -> None:
         """Commit, and go back to writes that nobody waits for."""
         super().commit()
         self.cursor().execute("PRAGMA synchronous = normal")
+
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
+        """Run a statement; one that writes outside of a transaction waits for its turn too."""
+        return self._patiently(super().execute_sql, sql, params)
+
+    def _patiently(self, run: Callable[..., Any], *arguments: Any) -> Any:
+        """Do something as soon as nobody else writes.
+
+        SQLite's own waiting (``busy_timeout``) looks again after ever longer pauses, so that under load those who
+        came last go first and a few wait for seconds (docs/adr/0013-sqlite-writers.md).
+        """
+        deadline = time.monotonic() + self.patience
+        while True:
+            try:
+                return run(*arguments)
+            except peewee.OperationalError as error:
+                if not is_locked(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(_LOOK_SECONDS)
 
     def describe(self) -> str:
         """Which database this is and how large."""

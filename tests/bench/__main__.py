@@ -16,10 +16,13 @@ import os
 import platform
 import sys
 import tempfile
+import time
+import traceback
 from pathlib import Path
 
 from lab import Lab
-from report import Measured, table
+from publish import publish
+from report import Failed, Measured, table
 
 HERE = Path(__file__).parent
 
@@ -29,8 +32,20 @@ def names() -> list[str]:
     return sorted(path.stem for path in (HERE / "rows").glob("*.py"))
 
 
-def measured(name: str, seconds: float, mebibytes: int) -> list[Measured]:
-    """Run one file in a laboratory of its own."""
+def measured(name: str, seconds: float, mebibytes: int) -> list[Measured | Failed]:
+    """Run one file in a laboratory of its own; one that fails does not take the others with it."""
+    print(f"measuring {name} …", file=sys.stderr, flush=True)
+    began = time.monotonic()
+    try:
+        found = _rows(name, seconds, mebibytes)
+    except Exception as error:
+        traceback.print_exc()
+        return [Failed(name, next(iter(str(error).splitlines()), type(error).__name__))]
+    print(f"{name} took {time.monotonic() - began:.0f} s", file=sys.stderr)
+    return found
+
+
+def _rows(name: str, seconds: float, mebibytes: int) -> list[Measured | Failed]:
     spec = importlib.util.spec_from_file_location(name, HERE / "rows" / f"{name}.py")
     assert spec and spec.loader
     row = importlib.util.module_from_spec(spec)
@@ -46,7 +61,8 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="tests/bench",
         description="Measure the rows named, or all of them, and print one table.",
-        epilog="The exit code is 1 when a row misses its goal. Numbers depend on the machine and on what else it does.",
+        epilog="The exit code is 1 when a row misses its goal or fails. Numbers depend on the machine and on what else"
+        " it does.",
     )
     parser.add_argument("rows", nargs="*", metavar="row", help=f"one of: {', '.join(names())}")
     parser.add_argument("--list", action="store_true", help="print the rows, measure nothing")
@@ -57,7 +73,12 @@ def parsed() -> argparse.Namespace:
     parser.add_argument(
         "--mebibytes", metavar="N", type=int, default=2048, help="how much data backups are of (default: 2048)"
     )
+    parser.add_argument(
+        "--publish", action="store_true", help="write the table and the picture of a whole run into docs/"
+    )
     options = parser.parse_args()
+    if options.publish and options.rows:
+        parser.error("--publish takes a whole run: name no row")
     unknown = sorted(set(options.rows) - set(names()))
     if unknown:
         parser.error(f"there is no row {', '.join(unknown)}; there are {', '.join(names())}")
@@ -69,15 +90,16 @@ def main() -> int:
     if options.list:
         print("\n".join(names()))
         return 0
-    found: list[Measured] = []
-    for name in options.rows or names():
-        print(f"measuring {name} …", file=sys.stderr, flush=True)
-        found += measured(name, options.seconds, options.mebibytes)
+    began = time.monotonic()
+    found = [one for name in options.rows or names() for one in measured(name, options.seconds, options.mebibytes)]
+    seconds = time.monotonic() - began
+    machine = {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
     print(table(found))
     if options.json:
-        machine = {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
-        content = {"machine": machine, "rows": [one.as_json() for one in found]}
+        content = {"machine": machine, "seconds": seconds, "rows": [one.as_json() for one in found]}
         options.json.write_text(json.dumps(content, indent=2) + "\n")
+    if options.publish:
+        publish(found, machine, seconds)
     return 0 if all(one.met for one in found) else 1
 
 

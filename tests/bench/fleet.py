@@ -34,7 +34,10 @@ def key(number: int) -> str:
 
 
 def fill(server: LiveServer, numbers: range) -> None:
-    """Add the clients of these numbers, which are their ids: online, backed up yesterday, due tomorrow."""
+    """Add the clients of these numbers: online, backed up yesterday, due tomorrow.
+
+    :param numbers: those that follow the clients which are there, so that the database gives them out as ids
+    """
     now = datetime.now(UTC).replace(microsecond=0)
     facts = {"hostname": "host", "os_info": "Debian 12", "borg_version": "1.2.4", "agent_version": "1.0"}
     times = {"next_run": now + timedelta(days=1), "next_due": now + timedelta(days=1)}
@@ -45,10 +48,10 @@ def fill(server: LiveServer, numbers: range) -> None:
         calendar = {"frequency": "daily", "times": "02:00", "timezone": "UTC"} | dict.fromkeys(RETENTION, 0)
         for n in numbers:
             keys = {"key_hash": fingerprint(key(n)), "ssh_public_key": "none", "last_heartbeat": now}
-            rows[Client].append({"id": n, "name": f"host{n:05}", "created_at": now, **keys, **facts})
-            rows[Repository].append({"id": n, "client": n, "name": "main", "path": f"/{n}", "created_at": now, **place})
+            rows[Client].append({"name": f"host{n:05}", "created_at": now, **keys, **facts})
+            rows[Repository].append({"client": n, "name": "main", "path": f"/{n}", "created_at": now, **place})
             own = {"client": n, "repository": n, "name": "nightly", "directories": "/etc"}
-            rows[Plan].append({"id": n, "created_at": now, **own, **calendar, **times})
+            rows[Plan].append({"created_at": now, **own, **calendar, **times})
         for table, values in rows.items():
             for chunk in peewee.chunked(values, 500):
                 table.insert_many(chunk).execute()

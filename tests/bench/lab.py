@@ -83,7 +83,7 @@ class Lab:
         """A server on a PostgreSQL of its own. That of the tests does not wait for the disk, whereas SQLite does."""
         with open_directory() as directory, postgres(directory / "pg") as cluster:
             cluster.sql("CREATE DATABASE bench")
-            with self.another("on-postgresql", database_url=f'"{cluster.url("bench")}"') as made:
+            with self.another("on-postgresql", database_url=cluster.url("bench")) as made:
                 yield made
 
     def call(self, method: str, path: str, body: Any = None) -> Any:

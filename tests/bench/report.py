@@ -68,20 +68,52 @@ class Measured:
         }
 
 
-def table(found: Sequence[Measured]) -> str:
+@dataclass(frozen=True)
+class Failed:
+    """A file of rows that did not get to its end.
+
+    :param reason: one line
+    """
+
+    name: str
+    reason: str
+    met = False
+
+    def as_json(self) -> dict[str, Any]:
+        return {"name": self.name, "failed": self.reason, "met": self.met}
+
+
+HEADING = ("what", "measured", "BBS 2.91.1", "ratio", "goal", "details")
+
+
+def table(found: Sequence[Measured | Failed]) -> str:
     """One line for each row: what, how much, what was wanted, and the numbers behind it."""
-    lines = [("what", "measured", "BBS 2.91.1", "ratio", "goal", "details"), *map(_line, found)]
-    widths = [max(len(line[column]) for line in lines) for column in range(5)]
+    lines = [HEADING, *map(_line, found)]
+    # What is behind the numbers is long, and so is the reason of a failure: nothing stands in line with it.
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADING) - 1)]
     return "\n".join(
-        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[5]]).rstrip()
+        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]).rstrip()
         for line in lines
     )
 
 
-def _line(one: Measured) -> tuple[str, ...]:
+def markdown(found: Sequence[Measured | Failed]) -> str:
+    """The same for a page of the documentation."""
+    lines = [HEADING, ("---",) * len(HEADING), *map(_line, found)]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
+
+
+def _line(one: Measured | Failed) -> tuple[str, ...]:
+    if isinstance(one, Failed):
+        return one.name, "failed", "", "", "", one.reason
     sign, number = one.row.goal or ("", None)
-    goal = "" if number is None else f"{sign} {number:g}{'' if one.met else '  MISSED'}"
-    details = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in one.details.items())
+    goal = "" if number is None else f"{sign} {number:g}{'' if one.met else ', missed'}"
+    details = "; ".join(f"{name.replace('_', ' ')} {_number(value)}" for name, value in one.details.items())
     reference = "" if one.row.reference is None else f"{one.row.reference:g}"
     ratio = "" if one.ratio is None else f"{one.ratio:.2f}"
-    return one.row.title, f"{one.value:.1f} {one.row.unit}", reference, ratio, goal, details
+    return one.row.title, f"{_number(one.value)} {one.row.unit}", reference, ratio, goal, details
+
+
+def _number(value: float) -> str:
+    """Three digits that count, and no powers of ten."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

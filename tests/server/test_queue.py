@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from bbs_server.models import Job, Plan
+from bbs_server.runtime import Runtime
 from bbs_server.scheduling import states
 from bbs_server.server_tasks import runner
+from bbs_server.services import plan_times
 
 from .conftest import Server
 
@@ -77,6 +80,33 @@ def test_a_time_is_queued_once_however_often_workers_look(
     assert shown["next_run"] == "2026-11-24 13:00:00"
     assert shown["last_run"] == "2026-11-23 13:00:00"
     assert server.get(f"/clients/{client['id']}/jobs")["total"] == 1
+
+
+def test_a_plan_that_cannot_be_queued_holds_up_no_other(
+    server: Server, client: dict[str, Any], plan: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"name": "other", "repository_id": plan["repository_id"], "directories": "/etc", "times": "13:00"}
+    other = server.post(f"/clients/{client['id']}/plans", body)
+    upcoming = plan_times.upcoming
+
+    def failing(run: Runtime, found: Plan, after: datetime) -> Any:
+        if found.id == plan["id"]:
+            raise ValueError
+        return upcoming(run, found, after)
+
+    server.clock.forward(hours=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(plan_times, "upcoming", failing)
+        server.work()
+    assert queued_plans(server) == {other["id"]}
+
+    server.work()
+    assert queued_plans(server) == {plan["id"], other["id"]}
+
+
+def queued_plans(server: Server) -> set[int]:
+    with server.run.database.connection_context():
+        return {job.plan_id for job in Job.select()}
 
 
 def test_missed_times_run_once_and_then_follow_the_calendar(

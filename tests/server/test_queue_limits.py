@@ -179,3 +179,32 @@ def test_pause_and_resume_keep_the_calendar(server: Server, client: dict[str, An
 
     assert server.get(f"/clients/{client['id']}/jobs")["total"] == 0
     assert server.get(path)["next_run"] == "2026-12-01 13:00:00"
+
+
+def test_a_poll_behind_a_long_queue_takes_no_lock(narrow: Server) -> None:
+    fleet = Fleet(narrow, locations=3)
+    jobs = [fleet.job(n % 3) for n in range(6)]
+    update = fleet.job(task_type="update_agent")
+    assert fleet.promoted() == [*jobs[:3], update]
+    seen: list[str] = []
+    execute = narrow.run.database.execute_sql
+
+    def noting(sql: str, *rest: Any) -> Any:
+        seen.append(sql.split()[0])
+        return execute(sql, *rest)
+
+    narrow.run.database.execute_sql = noting  # type: ignore[method-assign]
+    last = len(jobs) - 1
+    assert narrow.agent("GET", "/tasks", f"key {last}").json["tasks"] == []  # type: ignore[index]
+    assert seen == ["SELECT", "UPDATE", "SELECT", "SELECT"], "the key, the heartbeat, own jobs, slots in use"
+
+
+def test_an_update_needs_no_slot_and_no_round_of_the_worker(narrow: Server) -> None:
+    fleet = Fleet(narrow, locations=3)
+    for n in range(3):
+        fleet.job(n)
+    assert len(fleet.promoted()) == 3
+    fleet.job(task_type="update_agent")
+
+    [task] = narrow.agent("GET", "/tasks", "key 3").json["tasks"]  # type: ignore[index]
+    assert task["task"] == "update_agent"

@@ -10,7 +10,9 @@ server does itself, and updates of agents.
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
+from collections.abc import Set
 from typing import Any
 
 import peewee
@@ -19,6 +21,7 @@ from bbs_server.models import Client, Job, Plan, Repository
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import leases, recognition, states
 from bbs_server.services import clients, jobs, maintenance_mode, plan_times, tasks
+from bbs_server.statements import Statement, slot
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +29,38 @@ UPDATE_TASKS = frozenset({"update_agent", "update_borg"})
 """Work that needs no slot."""
 
 _PLANS_AT_ONCE = 20
-"""Plans queued in one transaction: 10,000 take seconds, and agents who poll meanwhile do not wait noticeably."""
+"""Plans queued in one transaction, which takes milliseconds: for so long nobody else writes."""
+
+_PAUSE_SECONDS = 0.01
+"""Time between two such transactions in which the others get their turn: every poll writes a heartbeat."""
+
+_ARM = Statement(
+    lambda: Plan.update(next_due=slot("due"), next_run=slot("start"), last_run=slot("last_run")).where(
+        Plan.id == slot("plan")
+    )
+)
+_QUEUE = Statement(
+    lambda: Job.insert(
+        client=slot("client"),
+        plan=slot("plan"),
+        repository=slot("repository"),
+        task_type="backup",
+        status=states.QUEUED,
+        due_at=slot("due"),
+        queued_at=slot("now"),
+    )
+)
+_IN_THE_WAY = Statement(
+    lambda: (
+        Job.select(Job.id)
+        .where(
+            (Job.plan == slot("plan"))
+            & (((Job.task_type == "backup") & Job.status.in_(states.ACTIVE)) | (Job.due_at == slot("due")))
+        )
+        .limit(1)
+        .tuples()
+    )
+)
 
 Location = tuple[int | None, int | None]
 """Where a repository lies: the id of a storage location, or of a remote SSH configuration."""
@@ -41,14 +75,20 @@ def queue_due_plans(run: Runtime) -> int:
     """
     if maintenance_mode.enabled():
         return 0
-    due = Plan.select().where(Plan.next_run <= run.clock()).order_by(Plan.next_run, Plan.id)
-    # All are read first: SQLite lets nobody write whose reading has been overtaken by another's writing.
-    return sum(_queue_some(run, plans) for plans in peewee.chunked(list(due), _PLANS_AT_ONCE))
+    due = Plan.next_run <= run.clock()
+    ids = [plan.id for plan in Plan.select(Plan.id).where(due).order_by(Plan.next_run, Plan.id)]
+    queued = 0
+    for start in range(0, len(ids), _PLANS_AT_ONCE):
+        if start:
+            run.wait(threading.Event(), _PAUSE_SECONDS)
+        queued += _queue_some(run, due & Plan.id.in_(ids[start : start + _PLANS_AT_ONCE]))
+    return queued
 
 
-def _queue_some(run: Runtime, plans: list[Plan]) -> int:
+def _queue_some(run: Runtime, which: peewee.Expression) -> int:
     """Queue plans in one transaction, as each waits for the disk; one that fails is undone alone."""
     with run.writing():
+        plans = list(Plan.select().where(which).order_by(Plan.next_run, Plan.id))
         return sum(_queue_due_plan(run, plan) for plan in plans)
 
 
@@ -58,22 +98,18 @@ def _queue_due_plan(run: Runtime, plan: Plan) -> bool:
     try:
         with run.writing():
             following = plan_times.upcoming(run, plan, now)
-            due, start = (following.due, following.start) if following else (None, None)
             skipped = _is_in_the_way(plan)
-            armed = {"next_due": due, "next_run": start, **({} if skipped else {"last_run": now})}
-            same = (Plan.id == plan.id) & (Plan.next_run == plan.next_run)
-            claimed = Plan.update(**armed).where(same).execute()
-            if not claimed or skipped:
-                return False
-            Job.insert(
-                client=plan.client_id,
+            _ARM.execute(
                 plan=plan.id,
-                repository=plan.repository_id,
-                task_type="backup",
-                status=states.QUEUED,
-                due_at=plan.next_due,
-                queued_at=now,
-            ).execute()
+                due=following and following.due,
+                start=following and following.start,
+                last_run=plan.last_run if skipped else now,
+            )
+            if skipped:
+                return False
+            _QUEUE.execute(
+                client=plan.client_id, plan=plan.id, repository=plan.repository_id, due=plan.next_due, now=now
+            )
     except Exception:
         logger.exception("The plan %s (id %s) could not be queued; the next round tries again.", plan.name, plan.id)
         return False
@@ -96,6 +132,20 @@ def promote(run: Runtime, polling: Client | None = None) -> None:
         # Those that are let through may be in the way of others that looked ready: look again for the slots left.
         while sum(_send(run, job) for job in _ready_others(run, polling)):
             pass
+
+
+def promote_for(run: Runtime, polling: Client, kinds: Set[str]) -> bool:
+    """The same for a client that asks for work, if a look without the lock says that something may get through.
+
+    While a long queue waits for few slots, all of its clients ask again and again.
+
+    :param kinds: the tasks of its queued jobs.
+    :return: whether it was worth a look.
+    """
+    worth = not kinds.isdisjoint(UPDATE_TASKS) or _free(run) > 0
+    if worth:
+        promote(run, polling)
+    return worth
 
 
 def _send(run: Runtime, job: Job) -> bool:
@@ -132,13 +182,15 @@ def claim_server_job(run: Runtime, holder: str) -> Job | None:
 
 
 def _ready_updates(run: Runtime, polling: Client | None) -> list[Job]:
-    return list(_waiting(run, polling).where(Job.task_type.in_(UPDATE_TASKS)))
+    """Updates that may start; where a client asks for work, its own: no other's has to be looked for."""
+    updates = _waiting(run, polling).where(Job.task_type.in_(UPDATE_TASKS))
+    return list(updates if polling is None else updates.where(Job.client == polling))
 
 
 def _ready_others(run: Runtime, polling: Client | None) -> list[Job]:
     """The agent jobs that may start, as far as slots are free on the server and in each storage location."""
-    free = 0 if maintenance_mode.enabled() else run.settings.max_queue - _occupied(run)
-    if free <= 0:
+    free = _free(run)
+    if free <= 0 or maintenance_mode.enabled():
         return []
     at_work = _is_agent_work()
     waiting = _waiting(run, polling).where(at_work & _location_is_free(run, at_work)).limit(free)
@@ -173,14 +225,24 @@ def _waiting(run: Runtime, polling: Client | None) -> peewee.ModelSelect[Job]:
     )
 
 
-def _occupied(run: Runtime) -> int:
-    """Slots in use. A client that is offline keeps none: whether its job goes on is not known."""
-    online = Client.last_heartbeat >= clients.online_since(run)
-    return Job.select().join(Client).where(Job.status.in_(states.OCCUPYING) & _is_agent_work() & online).count()
+def _free(run: Runtime) -> int:
+    """Slots not in use. A client that is offline keeps none: whether its job goes on is not known."""
+    [(occupied,)] = _OCCUPIED.raw(since=clients.online_since(run))
+    return run.settings.max_queue - int(occupied)
 
 
 def _is_agent_work() -> Any:
     return Job.task_type.not_in(jobs.SERVER_TASKS | UPDATE_TASKS)
+
+
+_OCCUPIED = Statement(
+    lambda: (
+        Job.select(peewee.fn.COUNT(Job.id))
+        .join(Client)
+        .where(Job.status.in_(states.OCCUPYING) & _is_agent_work() & (Client.last_heartbeat >= slot("since")))
+        .tuples()
+    )
+)
 
 
 def _may_start(run: Runtime) -> Any:
@@ -223,8 +285,7 @@ def _is_in_the_way(plan: Plan) -> bool:
 
     A clock that was set back brings times again, and so does another splay.
     """
-    active = (Job.task_type == "backup") & Job.status.in_(states.ACTIVE)
-    return bool(Job.select().where((Job.plan == plan) & (active | (Job.due_at == plan.next_due))).exists())
+    return bool(_IN_THE_WAY.raw(plan=plan.id, due=plan.next_due))
 
 
 def _repository_is_free() -> peewee.Expression:

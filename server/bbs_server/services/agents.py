@@ -40,13 +40,13 @@ LOG_LEVELS = ("info", "warning", "error")
 
 _UNFINISHED = Statement(
     lambda: (
-        Job.select(Job.id)
+        Job.select(Job.status, Job.task_type)
+        .distinct()
         .where((Job.client == slot("client")) & (Job.status.in_(states.ACTIVE) | jobs.lingering()))
-        .limit(1)
         .tuples()
     )
 )
-"""A job of a client that its agent may have to hear of."""
+"""Of a client's jobs that its agent may have to hear of, the states and kinds."""
 
 _ERROR_LOG_LENGTH = 10_000
 _LOG_LENGTH = 2_000
@@ -110,11 +110,12 @@ def ssh_key(run: Runtime, client: Client) -> dict[str, Any]:
 
 def poll(run: Runtime, client: Client) -> dict[str, Any]:
     """Work for an agent: every job that waits for it is told again until the agent reports on it."""
-    if _UNFINISHED.first(client=client.id) is None:
-        # What almost every poll finds; it takes no lock and does not look at the queue of all others.
+    unfinished = _UNFINISHED.raw(client=client.id)
+    queued = {kind for state, kind in unfinished if state == states.QUEUED}
+    let_through = queued and queue.promote_for(run, client, queued)
+    if not let_through and all(state == states.QUEUED for state, _ in unfinished):
+        # What almost every poll finds; it takes no lock, and it looks at the jobs of no other client.
         return {"status": "ok", "tasks": [], "poll_interval": run.settings.agent_poll_interval}
-    if Job.select().where((Job.client == client) & (Job.status == states.QUEUED)).exists():
-        queue.promote(run, polling=client)
     waiting = list(
         Job.select().where((Job.client == client) & (Job.status == states.SENT)).order_by(Job.queued_at, Job.id)
     )

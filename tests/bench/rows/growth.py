@@ -1,21 +1,20 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a request costs in fleets of 100, 1,000 and 10,000 clients; ``docs/pictures/growth.svg`` shows the last run."""
+"""What a request costs in fleets of 100, 1,000 and 10,000 clients; ``docs/pictures/growth.svg`` shows it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import fleet
-import picture
 from lab import Lab
 from load import wrk
 from report import Row
 
 SIZES = (100, 1000, 10_000)
 ROWS = [
-    Row(f"{title}, {SIZES[-1]} clients beside {SIZES[0]}", "times the rate", (">=", 0.8))
+    Row(f"{title}: {SIZES[-1]} clients beside {SIZES[0]}", "times the rate", (">=", 0.8))
     for title in ("GET client", "agent poll", "PUT plan", "a page of 50 clients")
 ]
 
@@ -29,7 +28,6 @@ def measure(lab: Lab) -> list[tuple[float, Mapping[str, float]]]:
         known = size
         for name, rate in _rates(lab).items():
             rates.setdefault(name, []).append(rate)
-    picture.draw(SIZES, rates)
     return [
         (found[-1] / found[0], {f"with_{size}": rate for size, rate in zip(SIZES, found, strict=True)})
         for found in rates.values()
