@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from ..database_servers import Postgres, open_directory, postgres
 from .conftest import ROOT, LiveServer, free_port
 
 PATIENCE_SECONDS = 120
@@ -43,19 +45,43 @@ def backed_up(server: LiveServer, token: str, base: str, plan: int) -> dict[str,
     raise AssertionError("No backup in time.")
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Iterator[Postgres | None]:
+    """A PostgreSQL server with an empty database; None: SQLite."""
+    if request.param == "sqlite":
+        yield None
+        return
+    with open_directory() as directory, postgres(directory / "pg") as cluster:
+        cluster.sql("CREATE DATABASE bbs")
+        yield cluster
+
+
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[LiveServer]:
+def server(tmp_path: Path, database: Postgres | None) -> Iterator[LiveServer]:
     """A server whose repositories lie on a disk of their own."""
     (tmp_path / "machine").mkdir()
     (tmp_path / "disk").mkdir()
     made = LiveServer(tmp_path / "machine", free_port(), free_port())
-    made.begin(web_processes=1, storage_path=str(tmp_path / "disk"))
+    settings = {"storage_path": str(tmp_path / "disk")} | ({"database_url": database.url("bbs")} if database else {})
+    # What the lost worker was doing is taken up when its lease has ended.
+    made.begin(web_processes=1, lease_seconds=5, **settings)
     yield made
     made.command("bbs-server", "stop")
 
 
+def lose(server: LiveServer, database: Postgres | None) -> None:
+    """The machine is gone, the database with it; an empty one is made where it was."""
+    server.end()
+    shutil.rmtree(server.directory)
+    if database:
+        database.sql("DROP DATABASE bbs WITH (FORCE)")
+        database.sql("CREATE DATABASE bbs")
+
+
 @pytest.mark.slow
-def test_a_lost_machine_comes_back_and_agents_go_on(server: LiveServer, tmp_path: Path) -> None:
+def test_a_lost_machine_comes_back_and_agents_go_on(
+    server: LiveServer, database: Postgres | None, tmp_path: Path
+) -> None:
     token = server.mint("disaster")
     client = server.call(token, "POST", "/clients", {"name": "web01"})
     base = f"/clients/{client['id']}"
@@ -82,15 +108,18 @@ def test_a_lost_machine_comes_back_and_agents_go_on(server: LiveServer, tmp_path
             later = server.call(token, "POST", "/clients", {"name": "made-later"})
             server.call(token, "POST", f"/clients/{later['id']}/repositories", {"name": "x", "encryption": "none"})
 
-            server.end()
-            shutil.rmtree(server.directory)
+            # It would wait longer and longer for a server that is away.
+            process.send_signal(signal.SIGSTOP)
+            lose(server, database)
             for command, *arguments in commands():
                 given = [str(file) if word == "FILE" else word for word in arguments if word != "--host-keys"]
                 done = server.command(command, *given)
                 assert done.returncode == 0, done.stdout + done.stderr
 
+            process.send_signal(signal.SIGCONT)
             second = backed_up(server, token, base, plan)
         finally:
+            process.send_signal(signal.SIGCONT)
             process.terminate()
 
     listed = server.command("bbs-server", "borg", "--client", "web01", "--repository", "main", "list", "--short")
@@ -101,8 +130,7 @@ def test_a_lost_machine_comes_back_and_agents_go_on(server: LiveServer, tmp_path
     again = server.call(token, "POST", "/clients", {"name": "made-later"})
     assert again["id"] == later["id"], "its folder is out of the way"
 
-    server.end()
-    shutil.rmtree(server.directory)
+    lose(server, database)
     alone(tmp_path / "disk" / str(client["id"]) / "main", repository["passphrase"], archives[0], tmp_path / "restored")
     assert (tmp_path / "restored" / str(data).lstrip("/") / "file").read_text() == "precious"
 
