@@ -40,7 +40,7 @@ def remove_abandoned(found: Path) -> bool:
     """Remove one folder if its maker was killed; returns whether that is so."""
     try:
         lock = _open(found)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return False
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

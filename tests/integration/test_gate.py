@@ -144,6 +144,36 @@ def test_no_path_leads_to_another_client(pair: tuple[SshClient, SshClient], path
     assert "not allowed" in refused.stderr or "does not exist" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    "path", [".bbs-moved-from", "main/.bbs-moved-from", ".new-x/.lock", "squat/.bbs-moved-from", "x"]
+)
+def test_a_client_makes_no_folder(pair: tuple[SshClient, SshClient], path: str) -> None:
+    """The server finds its own way about by the names of some."""
+    one = pair[0]
+    home = one.server.directory / "repositories" / str(one.identifier)
+    before = {found.name for found in home.iterdir()}
+
+    refused = one.borg("init", "--make-parent-dirs", "--encryption=none", f"ssh://{one.account}@127.0.0.1/./{path}")
+    assert refused.returncode == 2
+    assert "not allowed" in refused.stderr
+    assert {found.name for found in home.iterdir()} == before
+
+
+def test_a_client_without_repositories_reaches_none(live_server: LiveServer, pair: tuple[SshClient, SshClient]) -> None:
+    two = pair[1]
+    client = _request(f"{live_server.url}/api/v1/clients", live_server.mint("gate-three"), {"name": "gate-three"})
+    access = _request(f"{live_server.url}/api/agent/ssh-key", client["api_key"])
+    three = SshClient(live_server, two.key_file.with_name("three"), client["id"], two.account, two.known_hosts)
+    three.key_file.touch(0o600)
+    three.key_file.write_text(access["ssh_private_key"])
+
+    assert three.command("ping").stdout == b"pong\n"
+    for path in ("x", f"../{two.identifier}/main"):
+        assert (
+            "not allowed" in three.borg("init", "--encryption=none", f"ssh://{two.account}@127.0.0.1/./{path}").stderr
+        )
+
+
 def test_a_symbolic_link_leads_nowhere_else(pair: tuple[SshClient, SshClient]) -> None:
     one, two = pair
     storage = one.server.directory / "repositories"

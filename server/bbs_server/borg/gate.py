@@ -22,6 +22,8 @@ CATALOG_LIMIT_BYTES = 4 * 1024**3
 CATALOG_DIRECTORY = ".catalog"
 """Folder in a client's first directory that receives catalogues."""
 
+NOTHING = Path("/nonexistent")
+
 _CHUNK_BYTES = 1024 * 1024
 
 
@@ -46,17 +48,21 @@ def main() -> None:
 
 
 def serve(directories: list[Path]) -> None:
-    """Become ``borg serve``, append-only, restricted to the client's own directories.
+    """Become ``borg serve``, append-only, restricted to the repositories in the client's own directories.
 
-    The client's own arguments to ``borg serve`` are dropped: they could ask for more.
+    The client's own arguments to ``borg serve`` are dropped: they could ask for more. Repositories are made by the
+    server: a client that makes folders could give them names that mean something to the server.
     """
     program = shutil.which("borg")
     if program is None:
         sys.exit("bbs-gate: borg is not installed on the server.")
     os.chdir(directories[0])
     free_locks(directories)
-    allowed = [part for directory in directories for part in ("--restrict-to-path", str(directory))]
-    os.execv(program, ["borg", "serve", "--append-only", *allowed])
+    within = [f"--restrict-to-path={directory}" for directory in directories]
+    # Without any of these options, all would be allowed.
+    repositories = [config.parent for directory in directories for config in directory.glob("*/config")] or [NOTHING]
+    only = [f"--restrict-to-repository={repository}" for repository in repositories]
+    os.execv(program, ["borg", "serve", "--append-only", *within, *only])
 
 
 def free_locks(directories: list[Path]) -> None:

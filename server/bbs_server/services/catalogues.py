@@ -194,7 +194,8 @@ def _remove_orphans_of(run: Runtime, client_id: int) -> int:
         if archive.catalogue_is_waiting:
             kept.add(stream_of(client_id, archive.job_id or 0).name)
     oldest = run.clock().timestamp() - ORPHAN_SECONDS
-    orphans = [file for file in folder.iterdir() if file.name not in kept and file.lstat().st_mtime < oldest]
+    files = [file for file in folder.iterdir() if file.is_file() and file.name not in kept]
+    orphans = [file for file in files if file.stat().st_mtime < oldest]
     for file in orphans:
         file.unlink(missing_ok=True)
     return len(orphans)

@@ -87,7 +87,7 @@ def former_place(location: Path, folder: Path) -> Path | None:
     """Where a folder was before a move that has not been settled; None when there is none."""
     try:
         told = (folder / MARK).read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     parts = Path(told).parts
     return location / told if parts and ".." not in parts and not told.startswith("/") else None
