@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from ansible_collections.borgfleet.bbs.plugins.module_utils._converge import Converger
 from ansible_collections.borgfleet.bbs.plugins.module_utils._errors import ApiError, InvalidOption, RouteMissing
 from ansible_collections.borgfleet.bbs.plugins.module_utils._field import Field, stripped
 from ansible_collections.borgfleet.bbs.plugins.module_utils._lookup import Object
+from ansible_collections.borgfleet.bbs.plugins.module_utils._moment import from_wire, utc_now
 from ansible_collections.borgfleet.bbs.plugins.module_utils._reconcile import Outcome
 from ansible_collections.borgfleet.bbs.plugins.module_utils._resource import Resource
 from ansible_collections.borgfleet.bbs.plugins.module_utils._run import Module, Result
@@ -33,10 +35,9 @@ class Clients(Converger):
     of_client = False
 
     def run(self) -> Result:
-        rotate = self.task.params["rotate_key"] and self.task.params["state"] == "present"
-        overlap = self.overlap()
+        overlap, self.rotates = self.overlap(), False
         result = super().run()
-        if rotate:
+        if self.rotates:
             result["changed"] = True
             result["diff"]["after"] = {**result["diff"]["after"], "api_key": "(changed)"}
             if not self.task.check_mode:
@@ -51,6 +52,26 @@ class Clients(Converger):
         if not 0 <= hours <= LONGEST_OVERLAP_HOURS:
             raise InvalidOption(f"overlap_hours must be from 0 to {LONGEST_OVERLAP_HOURS}.")
         return {"overlap_hours": hours}
+
+    def desired(self, current: Object | None) -> dict[str, Any]:
+        self.rotates = self.task.params["rotate_key"] or self.has_old_key(current)
+        return super().desired(current)
+
+    def has_old_key(self, current: Object | None) -> bool:
+        """Whether an agent has used the client's key for longer than ``rotate_key_after_days``."""
+        days = self.task.params["rotate_key_after_days"]
+        if days is None:
+            return False
+        if days < 1:
+            raise InvalidOption("rotate_key_after_days must be at least 1.")
+        if current is None:
+            return False
+        if "registered_at" not in current:
+            raise InvalidOption(
+                f"The server at {self.api.url} does not tell how old a key is: leave out rotate_key_after_days."
+            )
+        since = current["registered_at"]
+        return since is not None and utc_now() - from_wire(since) > timedelta(days=days)
 
     def rotated(self, client_id: int, overlap: dict[str, int] | None) -> Result:
         answer = self.api.post(f"/clients/{client_id}/rotate-key", overlap)
@@ -105,6 +126,7 @@ MODULE = Module(
         "new_name": {"type": "str"},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "rotate_key": {"type": "bool", "default": False, "no_log": False},
+        "rotate_key_after_days": {"type": "int", "no_log": False},
         "overlap_hours": {"type": "int"},
         "force": {"type": "bool", "default": False},
     },

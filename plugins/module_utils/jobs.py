@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Callable
 
@@ -25,6 +25,7 @@ from ansible_collections.borgfleet.bbs.plugins.module_utils._lookup import (
     missing,
     named,
 )
+from ansible_collections.borgfleet.bbs.plugins.module_utils._moment import from_wire, utc_now
 from ansible_collections.borgfleet.bbs.plugins.module_utils._run import Module, Result, Task
 
 ACTIVE = ("queued", "sent", "running")
@@ -32,10 +33,6 @@ BACKUP = "backup"
 LOG_LINES = 10
 # As many as a server gives at once: a plan that rarely runs must not drown among those that often do.
 RECENT_JOBS = 200
-
-
-def utc_now() -> datetime:
-    return datetime.now(timezone.utc)
 
 
 class Jobs:
@@ -128,7 +125,7 @@ class Jobs:
         completed = self.listed("completed", BACKUP) if seconds is not None else []
         if not completed:
             return None
-        ended = datetime.strptime(completed[0]["completed_at"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
+        ended = from_wire(completed[0]["completed_at"])
         return self.job(completed[0]["id"]) if self.now() - ended <= timedelta(seconds=seconds) else None
 
     def cancel(self) -> tuple[bool, Object | None]:

@@ -49,9 +49,16 @@ options:
       - Only the server of this collection can do this; upstream has it on its web pages only.
     type: bool
     default: false
+  rotate_key_after_days:
+    description:
+      - Give the client a new agent key, as O(rotate_key) does, if an agent has used the present one for longer than
+        this many days, at least 1. A new key that no agent has used yet is not replaced by another.
+      - So it can stand in a playbook that runs every day.
+      - Only the server of this collection can do this, see O(rotate_key).
+    type: int
   overlap_hours:
     description:
-      - With O(rotate_key=true), how many hours the old key works on beside the new one, from 0 to 720. It ends as soon
+      - When the key is replaced, how many hours the old key works on beside the new one, from 0 to 720. It ends as soon
         as the new one is used.
       - So the agent goes on working until the new key has reached the machine, for example by the role
         P(borgfleet.bbs.agent#role). A key that somebody may have seen is better ended at once.
@@ -88,12 +95,12 @@ EXAMPLES = r"""
     new_name: new.example.com
   no_log: true
 
-- name: Replace a machine's agent key while its backups go on
+- name: Replace a machine's agent key twice a year while its backups go on
   borgfleet.bbs.bbs_client:
     url: https://backup.example.com
     token_file: ~/.config/bbs/token
     name: web1.example.com
-    rotate_key: true
+    rotate_key_after_days: 182
     overlap_hours: 24
   register: client
   no_log: true
@@ -142,6 +149,11 @@ client:
       type: str
     last_heartbeat:
       description: When the agent last called, in UTC.
+      type: str
+    registered_at:
+      description:
+        - When an agent came with the present key for the first time, in UTC; null until then. Only told by the server
+          of this collection.
       type: str
     created_at:
       description: When the client was created, in UTC.

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from ansible_collections.borgfleet.bbs.plugins.module_utils import clients
 from ansible_collections.borgfleet.bbs.plugins.module_utils._field import Field
+from ansible_collections.borgfleet.bbs.plugins.module_utils._moment import utc_now
 
 from .declared import CASES, HOST, PLAN_CASE, REPOSITORY_CASE, Case, Options, printed
 from .harness import Harness
@@ -217,6 +220,36 @@ def test_a_key_is_rotated_with_an_overlap(land: Harness, world: Any) -> None:
     assert works(third)
     assert not land.ok("bbs_client", name="rotated", overlap_hours=24)["changed"], "without rotate_key it means nothing"
     land.ok("bbs_client", name="rotated", state="absent")
+
+
+def test_a_key_is_replaced_once_it_is_old(fleet: Harness, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def register(key: str) -> None:
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        assert server.send("POST", "/api/agent/register", headers, b"{}").status == 200
+
+    def in_days(days: int) -> None:
+        monkeypatch.setattr(clients, "utc_now", lambda: utc_now() + timedelta(days=days))
+
+    task: Options = {"name": "web1", "rotate_key_after_days": 90, "overlap_hours": 24}
+    first = fleet.ok("bbs_client", **task)["api_key"]
+    in_days(91)
+    unused = fleet.ok("bbs_client", **task)
+    assert not unused["changed"] and unused["api_key"] == first, "an agent has yet to come with it"
+    register(first)
+    in_days(89)
+    young = fleet.ok("bbs_client", **task)
+    assert not young["changed"] and young["client"]["registered_at"] and young["api_key"] is None
+
+    in_days(91)
+    seen = len(server.writes())
+    assert fleet.ok("bbs_client", check=True, **task)["changed"] and len(server.writes()) == seen
+    replaced = fleet.ok("bbs_client", **task)
+    assert replaced["changed"] and replaced["api_key"] not in (None, first)
+    again = fleet.ok("bbs_client", **task)
+    assert not again["changed"] and again["api_key"] == replaced["api_key"]
+    assert "rotate_key_after_days must be at least 1." in fleet.fails(
+        "bbs_client", name="web1", rotate_key_after_days=0
+    )
 
 
 @pytest.mark.parametrize("taken", ["other", "Other"])

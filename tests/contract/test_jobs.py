@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.borgfleet.bbs.plugins.module_utils.jobs import utc_now
+from ansible_collections.borgfleet.bbs.plugins.module_utils._moment import utc_now
 
 from .harness import Harness
 from .upstream import NEW, OLD, Answer, Upstream

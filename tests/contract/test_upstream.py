@@ -96,6 +96,9 @@ class TestClients:
     def test_rotation_is_not_upstream(self, bbs: Harness) -> None:
         bbs.ok("bbs_client", name="web1")
         assert "too old" in bbs.fails("bbs_client", name="web1", rotate_key=True)
+        message = bbs.fails("bbs_client", name="web1", new_name="web2", rotate_key_after_days=90)
+        assert "does not tell how old a key is" in message
+        assert bbs.ok("bbs_client", name="web1", state="absent", rotate_key_after_days=90)["changed"]
 
 
 class TestRepositories:

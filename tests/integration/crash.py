@@ -15,7 +15,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -33,30 +32,12 @@ from bbs_server.settings import Settings
 from ..database_servers import open_directory, postgres
 from ..server.wholeness import assert_whole
 from .live_server import LiveServer, children, free_port
+from .playbooks import PROVISIONING, run_playbook
 
 ROOT = Path(__file__).parents[2]
 CONTROLLERS = 2
 HOSTS = 2
 PATIENCE_SECONDS = 120
-
-PLAYBOOK = """
-- hosts: all
-  gather_facts: false
-  tasks:
-    - borgfleet.bbs.bbs_client:
-        name: "{{ inventory_hostname }}"
-      no_log: true
-    - borgfleet.bbs.bbs_repository:
-        client: "{{ inventory_hostname }}"
-        name: main
-        encryption: none
-    - borgfleet.bbs.bbs_plan:
-        client: "{{ inventory_hostname }}"
-        name: daily
-        repository: main
-        directories: [/etc]
-        times: ["02:00"]
-"""
 
 KEEP_ALL = dict.fromkeys((f"prune_{unit}" for unit in ("minutes", "hours", "days", "weeks", "months", "years")), 0)
 
@@ -185,28 +166,18 @@ class Site:
     def play(self) -> None:
         """Run the playbook for some hosts until it succeeds, then for others."""
         while not self.over.is_set():
-            done = self.playbook(self.rounds)
-            if done.returncode == 0:
+            code, said = self.playbook(self.rounds)
+            if code == 0:
                 self.rounds += 1
-            elif "HTTP 5" in done.stdout:
-                raise Fault(done.stdout)
+            elif "HTTP 5" in said:
+                raise Fault(said)
 
-    def playbook(self, number: int) -> subprocess.CompletedProcess[str]:
-        """The playbook, for the hosts of one round."""
+    def playbook(self, number: int) -> tuple[int, str]:
+        """The playbook, for the hosts of one round: exit code, and what it said."""
         folder = self.server.directory
-        (folder / "play.yml").write_text(PLAYBOOK)
+        (folder / "play.yml").write_text(PROVISIONING)
         hosts = ",".join(f"round{number}-host{host}" for host in range(HOSTS))
-        return subprocess.run(
-            [str(Path(sys.executable).parent / "ansible-playbook"), "-i", f"{hosts},", "play.yml"],
-            cwd=folder,
-            env=os.environ
-            | {"BBS_URL": self.server.url, "BBS_TOKEN": self.token, "ANSIBLE_HOME": str(folder / "home")},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        return run_playbook(folder, "-i", f"{hosts},", BBS_URL=self.server.url, BBS_TOKEN=self.token)
 
     def guarded(self, work: Any, *arguments: Any) -> None:
         try:
@@ -316,10 +287,9 @@ def verify(made: Site) -> None:
         assert status == 200, f"{path} was lost"
         assert job["status"] == "completed", f"{path} is {job['status']} again"
     for number in range(made.rounds):
-        done = made.playbook(number)
-        assert done.returncode == 0, done.stdout
-        assert "changed=0" in done.stdout, f"round {number} had succeeded: {done.stdout}"
-        assert done.stdout.count("changed=0") == HOSTS, done.stdout
+        code, said = made.playbook(number)
+        assert code == 0, said
+        assert said.count("changed=0") == HOSTS, f"round {number} had succeeded: {said}"
 
 
 def main() -> int:

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 from .conftest import ROOT, LiveServer
+from .playbooks import PROVISIONING, start_playbook
 
 sys.path.insert(0, str(ROOT / "tests" / "unit"))
 
@@ -20,33 +20,20 @@ provide()
 
 HOSTS = [f"twice{number}" for number in range(6)]
 
-PLAYBOOK = """
-- hosts: all
-  gather_facts: false
-  tasks:
+PLAYBOOK = f"""{PROVISIONING}
     - borgfleet.bbs.bbs_token:
         name: shared
       run_once: true
       no_log: true
-    - borgfleet.bbs.bbs_client:
-        name: "{{ inventory_hostname }}"
-      no_log: true
-    - borgfleet.bbs.bbs_repository:
-        client: "{{ inventory_hostname }}"
-        name: main
-        encryption: none
     - borgfleet.bbs.bbs_plugin_config:
-        client: "{{ inventory_hostname }}"
+        client: "{{{{ inventory_hostname }}}}"
         plugin: shell_hook
         name: hook
         config:
           pre_script: /bin/true
     - borgfleet.bbs.bbs_plan:
-        client: "{{ inventory_hostname }}"
+        client: "{{{{ inventory_hostname }}}}"
         name: daily
-        repository: main
-        directories: [/etc]
-        times: ["02:00"]
         plugin_configs: [hook]
 """
 
@@ -54,26 +41,10 @@ PLAYBOOK = """
 def test_one_set_of_objects(live_server: LiveServer, tmp_path: Path) -> None:
     token = live_server.mint("two controllers")
     (tmp_path / "play.yml").write_text(PLAYBOOK)
-    command = [
-        str(Path(sys.executable).parent / "ansible-playbook"),
-        "-i",
-        f"{','.join(HOSTS)},",
-        "-f",
-        "6",
-        "play.yml",
-    ]
-    environment = {"BBS_URL": live_server.url, "BBS_TOKEN": token, "ANSIBLE_HOME": str(tmp_path / "home")}
 
     def controller() -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            command,
-            cwd=tmp_path,
-            env=os.environ | environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        hosts = ["-i", f"{','.join(HOSTS)},", "-f", "6"]
+        return start_playbook(tmp_path, *hosts, BBS_URL=live_server.url, BBS_TOKEN=token)
 
     both = [controller(), controller()]
     said = [process.communicate(timeout=300)[0] for process in both]

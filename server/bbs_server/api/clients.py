@@ -37,6 +37,9 @@ class ClientSummary(Schema):
     agent_version = fields.String(allow_none=True)
     status = fields.String(metadata={"enum": ["setup", "online", "offline"]})
     last_heartbeat = fields.String(allow_none=True)
+    registered_at = fields.String(
+        allow_none=True, metadata={"description": "When an agent came with the present key for the first time."}
+    )
     created_at = fields.String()
     owner = fields.String(allow_none=True)
     client_profile_id = fields.Integer(allow_none=True)

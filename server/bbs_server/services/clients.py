@@ -90,7 +90,8 @@ def _listing(*columns: str) -> Statement:
         status = peewee.Case(None, ((heard.is_null(), "setup"), (heard >= slot("since"), "online")), "offline")
         rows = Client.select(
             Client.id, Client.name, Client.hostname, Client.ip_address, Client.os_info, Client.borg_version,
-            Client.agent_version, status, _on_the_wire(heard), _on_the_wire(Client.created_at), User.username,
+            Client.agent_version, status, _on_the_wire(heard), _on_the_wire(Client.registered_at),
+            _on_the_wire(Client.created_at), User.username,
         ).join(User, peewee.JOIN.LEFT_OUTER)  # fmt: skip
         for column in columns:
             rows = rows.where(getattr(Client, column) == slot(column))
@@ -122,6 +123,7 @@ def _summaries(run: Runtime, rows: list[tuple[Any, ...]]) -> list[dict[str, Any]
             "agent_version": agent,
             "status": state,
             "last_heartbeat": heard,
+            "registered_at": registered,
             "created_at": created,
             "owner": owner,
             "client_profile_id": None,
@@ -129,7 +131,7 @@ def _summaries(run: Runtime, rows: list[tuple[Any, ...]]) -> list[dict[str, Any]
             "stale": number in fresh.stale,
             "never_backed_up": number not in fresh.backed_up,
         }
-        for number, name, hostname, address, system, borg, agent, state, heard, created, owner in rows
+        for number, name, hostname, address, system, borg, agent, state, heard, registered, created, owner in rows
     ]
 
 
