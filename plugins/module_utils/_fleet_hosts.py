@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, Iterator, List, Mapping
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.errors import UnsupportedError
 
 from ansible_collections.borgfleet.bbs.plugins.module_utils import clients, plans, plugin_configs, repositories
 from ansible_collections.borgfleet.bbs.plugins.module_utils._converge import Converger
@@ -233,11 +234,18 @@ def _entry(kind: Kind, params: Options, written: Any) -> Entry:
 def diagnose(written: Options) -> list[str]:
     """What Ansible finds wrong with hosts, with the name of the host, which Ansible leaves out."""
     hosts = written.get("hosts")
-    return [fault for host in hosts for fault in _refused(host)] if isinstance(hosts, list) else []
+    if not isinstance(hosts, list):
+        return []
+    return [fault for number, host in enumerate(hosts, 1) for fault in _refused(number, host)]
 
 
-def _refused(host: Any) -> list[str]:
+def _refused(number: int, host: Any) -> list[str]:
     if not isinstance(host, Mapping):
-        return [f"{host!r} of hosts is not a dictionary"]
-    errors = ArgumentSpecValidator(dict(HOST_SPEC)).validate(dict(host)).error_messages
-    return [f"{host.get('name', 'a host without a name')}: {error}" for error in errors]
+        # What it is stays untold: it may be the text of a dictionary with secrets in it.
+        return [f"number {number} of hosts is not a dictionary"]
+    errors = ArgumentSpecValidator(dict(HOST_SPEC)).validate(dict(host)).errors
+    return [f"{host.get('name', 'a host without a name')}: {_described(error)}" for error in errors]
+
+
+def _described(error: Exception) -> str:
+    return f"unsupported options: {error}" if isinstance(error, UnsupportedError) else str(error)

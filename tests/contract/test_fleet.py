@@ -184,10 +184,10 @@ def test_malformed_hosts_change_nothing(bbs: Harness, upstream: Upstream) -> Non
     ("hosts", "said"),
     [
         ([host("web1"), host("web2", plans=[{**PLAN, "frequency": "dayly"}])], "web2: value of frequency must be one"),
-        ([host("web1", repositories=[{"nme": "main"}])], "web1: "),
-        ([host("web1", unheard_of=1)], "web1: "),
+        ([host("web1", repositories=[{"nme": "main"}])], "web1: unsupported options: repositories.nme."),
+        ([host("web1", unheard_of=1)], "web1: unsupported options: unheard_of."),
         ([{"repositories": []}], "a host without a name: missing required arguments: name"),
-        (["web1"], "'web1' of hosts is not a dictionary"),
+        (["web1"], "number 1 of hosts is not a dictionary"),
         ([host("web1", plans=["nightly"])], "web1: "),
     ],
 )

@@ -311,3 +311,59 @@ def test_secrets_in_every_place(playbook: Playbook, upstream: Upstream, delegate
     assert upstream.configs[0]["config"]["secret_key"] == CANARY_PASSWORD
     for canary in CANARIES:
         assert canary not in output
+
+
+FLEET = """
+- hosts: all
+  gather_facts: false
+  module_defaults:
+    group/borgfleet.bbs.bbs:
+      url: "{url}"
+      token: "{{{{ bbs_token }}}}"
+  vars:
+    backup: &backup
+      name: web1
+      repositories: [{{name: main, passphrase: "{{{{ repository_passphrase }}}}"}}]
+      plugin_configs:
+        - {{plugin: mysql_dump, name: db, config: {{user: backup, password: "{{{{ database_password }}}}"}}}}
+      plans: [{{name: daily, repository: main, directories: [/etc], plugin_configs: [db]}}]
+    refused: {{name: web2, plugin_configs: [{{plugin: mysql_dump, name: db, config: {{
+      password: "{{{{ database_password }}}}", port: many}}}}]}}
+  tasks:
+    - borgfleet.bbs.bbs_fleet: {{hosts: ["{{{{ backup }}}}"]}}
+      register: fleet
+      {delegate}
+    - borgfleet.bbs.bbs_fleet: {{hosts: ["{{{{ backup }}}}", "{{{{ refused }}}}"]}}
+      register: one_refused
+      ignore_errors: true
+      {delegate}
+    - borgfleet.bbs.bbs_fleet: {{hosts: ["{{{{ backup | combine({{'repositroies': backup.repositories}}) }}}}"]}}
+      register: misspelt
+      ignore_errors: true
+      {delegate}
+    - borgfleet.bbs.bbs_fleet: {{hosts: ["{{{{ backup }}}}"], url: "http://127.0.0.1:9", retries: 0}}
+      register: unreachable
+      ignore_errors: true
+      {delegate}
+    - ansible.builtin.debug:
+        msg: "{{{{ [fleet, one_refused, misspelt, unreachable] }}}}"
+"""
+
+
+@pytest.mark.parametrize("delegate", ["", "delegate_to: elsewhere"])
+def test_a_fleet_in_one_task(playbook: Playbook, upstream: Upstream, delegate: str) -> None:
+    """Predicted, made, kept; refused and unreachable; and no secret of any host shows."""
+    playbook.write(FLEET, delegate)
+    predicted = playbook.run("-vvv", "--diff", "--check")
+    assert "changed=2" in predicted and not upstream.writes(), predicted
+    first = playbook.run("-vvv", "--diff")
+    assert "ignored=3" in first and "failed=0" in first, first
+    for reason in ("config.port: must be a number", "unsupported options: repositroies", "connection refused"):
+        assert reason in first
+    assert ("AnsiballZ_bbs_fleet.py" in first) is bool(delegate)
+    assert [row["passphrase"] for row in upstream.repositories] == [CANARY_PASSPHRASE]
+    assert [row["config"]["password"] for row in upstream.configs] == [CANARY_PASSWORD]
+    second = playbook.run("-vvv", "--diff")
+    assert "changed=0" in second, second
+    for canary in CANARIES:
+        assert canary not in predicted + first + second
