@@ -191,6 +191,18 @@ def test_a_name_is_free_again_at_once(server: Server) -> None:
     assert_whole(server.run)
 
 
+def test_folders_of_such_names_do_not_stop_the_others(server: Server) -> None:
+    """The gate lets no client make any; somebody else may."""
+    make(server, "web01")
+    home = server.run.settings.storage / "1"
+    for name in (MARK, ".new-x/.lock"):
+        (home / name).mkdir(parents=True)
+    (server.run.settings.temporary_directory / "left").mkdir()
+    with server.run.database.connection_context():
+        (told,) = recovery.recover(server.run)
+    assert "tmp/left, which a killed process left, was removed" in told
+
+
 def test_a_repository_is_renamed(server: Server) -> None:
     path = make(server, "web01")
     assert cut_off_everywhere(server, "PUT", lambda step: (path, {"name": f"r{step}"})) >= 5
