@@ -123,8 +123,8 @@ def examine(config: Path, repair: bool) -> None:
     """Look for what is wrong and say what to do; exit code 1 when something is.
 
     --repair finishes or takes back what killed processes left, writes the keys that are let in anew, makes missing
-    folders of clients, and moves folders of clients that the database does not know to .orphans in their storage
-    location, where nothing removes them.
+    folders of clients, moves folders of clients that the database does not know to .orphans in their storage
+    location, where nothing removes them, and puts keys of repositories back that a client has replaced.
     """
     with closing(Runtime.open(ready(config))) as this:
         for line in doctor.repair(this) if repair else ():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from bbs_server import durable
 from bbs_server.key_file import SecretError
 from bbs_server.models import Client, Repository, StorageLocation
 from bbs_server.runtime import Runtime
-from bbs_server.services import agents, audit, recovery, repositories, storage
+from bbs_server.services import agents, audit, recovery, repositories, repository_keys, storage
 
 LITTLE_SPACE_BYTES = 1024**3
+
+_PUT_BACK = "'bbs-server doctor --repair' puts the one back that belongs to the passphrase on record."
 
 _ORPHANS = ".orphans"
 """In a storage location: folders of clients that the database does not know."""
@@ -51,7 +54,7 @@ def repair(run: Runtime) -> list[str]:
     :return: what was done, one sentence each.
     """
     with run.database.connection_context():
-        return [*recovery.recover(run), *_move_strangers(run), *_make_homes(run)]
+        return [*recovery.recover(run), *_move_strangers(run), *_make_homes(run), *_put_keys_back(run)]
 
 
 def _move_strangers(run: Runtime) -> Iterator[str]:
@@ -73,6 +76,17 @@ def _make_homes(run: Runtime) -> Iterator[str]:
             sentence = f"{folder}, the folder of a client, was made."
             audit.record(run, "server.repair", sentence, level="warning")
             yield sentence
+
+
+def _put_keys_back(run: Runtime) -> Iterator[str]:
+    for repository in _local():
+        with suppress(SecretError):  # told by the examination
+            if repository_keys.is_replaced(run, repository):
+                yield repository_keys.put_back(run, repository)
+
+
+def _local() -> list[Repository]:
+    return list(Repository.select().where(Repository.storage_type == "local").order_by(Repository.id))
 
 
 def _missing_homes() -> list[Path]:
@@ -111,12 +125,14 @@ def _storage() -> Iterator[Finding]:
 
 
 def _repositories(run: Runtime) -> Iterator[Finding]:
-    for repository in Repository.select().where(Repository.storage_type == "local"):
+    for repository in _local():
         directory = storage.repository_directory(repository)
         if not (directory / "config").is_file():
             yield Finding(False, f"The repository {repository.name} (id {repository.id}) is missing at {directory}.")
         try:
             repositories.passphrase(run, repository)
+            if repository_keys.is_replaced(run, repository):
+                yield Finding(False, f"The key in {directory} was replaced, by the client or by hand: {_PUT_BACK}")
         except SecretError as error:
             yield Finding(False, f"{error} The key file does not belong to this database.")
     yield from _orphans()

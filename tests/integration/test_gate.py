@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 import pytest
 
 from .conftest import LiveServer
+
+PATIENCE_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -40,15 +43,26 @@ class SshClient:
         arguments = [*self.ssh, f"{self.account}@127.0.0.1", text]
         return subprocess.run(arguments, input=stdin, capture_output=True, timeout=30, check=False)
 
-    def borg(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        environment = os.environ | {
-            "BORG_RSH": " ".join(self.ssh),
-            "BORG_BASE_DIR": str(self.key_file.parent / "borg"),
-            "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes",
-            "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
-        }
+    def borg(self, *arguments: str, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run borg; ``more`` goes to its environment."""
+        environment = (
+            os.environ
+            | more
+            | {
+                "BORG_RSH": " ".join(self.ssh),
+                "BORG_BASE_DIR": str(self.key_file.parent / "borg"),
+                "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes",
+                "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
+            }
+        )
         return subprocess.run(
-            ["borg", *arguments], env=environment, cwd=cwd, capture_output=True, text=True, timeout=60, check=False
+            ["borg", *arguments],
+            env=environment,
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
 
 
@@ -208,6 +222,33 @@ def test_deleting_does_not_destroy(pair: tuple[SshClient, SshClient], tmp_path: 
 
     after = {file.relative_to(segments) for file in segments.rglob("*") if file.is_file()}
     assert before <= after
+
+
+def test_a_client_that_replaces_its_key_locks_nobody_out(pair: tuple[SshClient, SshClient], tmp_path: Path) -> None:
+    """Borg lets it, also where it may only append; the server has the key on record."""
+    two = pair[1]
+    token = two.server.mint("gate-key")
+    body = {"name": "locked", "passphrase": "on record"}
+    repositories = f"{two.server.url}/api/v1/clients/{two.identifier}/repositories"
+    made = _request(repositories, token, body)
+    (tmp_path / "file").write_text("precious")
+    url = f"ssh://{two.account}@127.0.0.1/./locked"
+    assert two.borg("create", f"{url}::kept", "file", cwd=tmp_path, BORG_PASSPHRASE="on record").returncode == 0
+    listing = ("bbs-server", "borg", "--client", "gate-two", "--repository", "locked", "list", "--short")
+    assert two.server.command(*listing).stdout == "kept\n"
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not _request(f"{repositories}/{made['id']}", token)["size_bytes"]:
+        assert time.monotonic() < deadline, "the worker has not looked at it"
+        time.sleep(0.1)
+
+    changed = two.borg("key", "change-passphrase", url, BORG_PASSPHRASE="on record", BORG_NEW_PASSPHRASE="another")
+    assert changed.returncode == 0, changed.stderr
+    assert "is incorrect" in two.server.command(*listing).stderr
+    assert "was replaced, by the client or by hand" in two.server.command("bbs-server", "doctor").stdout
+
+    repaired = two.server.command("bbs-server", "doctor", "--repair").stdout
+    assert "has the key again that belongs to the passphrase on record" in repaired
+    assert two.server.command(*listing).stdout == "kept\n"
 
 
 def test_catalogue_is_stored_whole_or_not_at_all(pair: tuple[SshClient, SshClient]) -> None:

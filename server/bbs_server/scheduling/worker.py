@@ -22,7 +22,7 @@ from bbs_server.models import Repository
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import attempts, housekeeping, leases, queue, recognition, upkeep
 from bbs_server.server_tasks import runner
-from bbs_server.services import catalogues, health, recovery, repositories, trash
+from bbs_server.services import catalogues, health, recovery, repositories, repository_keys, trash
 from bbs_server.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -157,6 +157,7 @@ def _do(run: Runtime, steps: tuple[Step, ...]) -> None:
 def _measure_repositories(run: Runtime) -> None:
     stale = Repository.select().where(Repository.size_is_stale & (Repository.storage_type == "local"))
     for repository in list(stale):
+        repository_keys.note(run, repository)
         repositories.measure(repository)
 
 
