@@ -179,9 +179,11 @@ class ApiClient:
                 **self._surroundings,
             )
         except requests.exceptions.SSLError as error:
+            advice = "Check ca_path, client_cert and validate_certs."
+            if "WRONG_VERSION_NUMBER" in str(error):
+                advice = "What answers there does not speak TLS: does url have to begin with http://?"
             raise TransportError(
-                f"No trusted TLS connection to the Borg Backup Server at {self.url}: {_root_cause(error)}. "
-                "Check ca_path, client_cert and validate_certs."
+                f"No trusted TLS connection to the Borg Backup Server at {self.url}: {_root_cause(error)}. {advice}"
             ) from error
         except _broken() as error:
             raise _Passing(self._unreachable(error), maybe_done=not _never_sent(error)) from error

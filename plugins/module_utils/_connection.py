@@ -63,13 +63,17 @@ class Connection:
         for name in ("ca_path", "client_cert", "client_key"):
             if options[name] and not os.path.exists(options[name]):
                 raise InvalidOption(f"{name}: there is no file {options[name]}.")
+        if options["timeout"] < 1:
+            raise InvalidOption("timeout must be at least 1 second.")
+        if options["retries"] < 0:
+            raise InvalidOption("retries must not be negative.")
         return cls(
             url=_root(options["url"]),
             token=_token(options, given),
             verify=verify,
             cert=cert,
-            timeout=max(1, options["timeout"]),
-            retries=max(0, options["retries"]),
+            timeout=options["timeout"],
+            retries=options["retries"],
         )
 
 

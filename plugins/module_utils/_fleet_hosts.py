@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, Iterator, List, Mapping
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.errors import UnsupportedError
 
 from ansible_collections.borgfleet.bbs.plugins.module_utils import clients, plans, plugin_configs, repositories
 from ansible_collections.borgfleet.bbs.plugins.module_utils._converge import Converger
 from ansible_collections.borgfleet.bbs.plugins.module_utils._errors import InvalidOption
 from ansible_collections.borgfleet.bbs.plugins.module_utils._field import slug
 from ansible_collections.borgfleet.bbs.plugins.module_utils._lookup import Object
+from ansible_collections.borgfleet.bbs.plugins.module_utils._options import described, mistyped
 from ansible_collections.borgfleet.bbs.plugins.module_utils._run import Module, Task
 from ansible_collections.borgfleet.bbs.plugins.module_utils.plugin_configs import leaves
 
@@ -207,6 +207,7 @@ def read(hosts: List[Options], written: Any) -> list[Host]:
         raise InvalidOption("hosts must be a list of dictionaries.")
     found = [_host(params, given) for params, given in zip(hosts, written)]
     faults = [fault for host in found for fault in host.faults()]
+    faults += [f"{host['name']}: {fault}" for host in written for fault in _mistyped(host)]
     faults += _doubles(name for host in found for name in host.names)
     if faults:
         raise InvalidOption("Nothing was changed, because of malformed hosts:\n" + "\n".join(sorted(faults)))
@@ -221,6 +222,13 @@ def _host(params: Options, written: Options) -> Host:
     ]
     listed = frozenset(kind.option for kind in KINDS if params[kind.option] is not None)
     return Host(_entry(CLIENT, params, written), entries, listed)
+
+
+def _mistyped(host: Options) -> Iterator[str]:
+    yield from mistyped(CLIENT.spec, host)
+    for kind in KINDS:
+        for entry in host.get(kind.option) or []:
+            yield from mistyped(kind.spec, entry)
 
 
 def _entry(kind: Kind, params: Options, written: Any) -> Entry:
@@ -244,8 +252,4 @@ def _refused(number: int, host: Any) -> list[str]:
         # What it is stays untold: it may be the text of a dictionary with secrets in it.
         return [f"number {number} of hosts is not a dictionary"]
     errors = ArgumentSpecValidator(dict(HOST_SPEC)).validate(dict(host)).errors
-    return [f"{host.get('name', 'a host without a name')}: {_described(error)}" for error in errors]
-
-
-def _described(error: Exception) -> str:
-    return f"unsupported options: {error}" if isinstance(error, UnsupportedError) else str(error)
+    return [f"{host.get('name', 'a host without a name')}: {described(error)}" for error in errors]

@@ -13,7 +13,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.borgfleet.bbs.plugins.module_utils._client import ApiClient
 from ansible_collections.borgfleet.bbs.plugins.module_utils._connection import CONNECTION_OPTIONS, Connection
-from ansible_collections.borgfleet.bbs.plugins.module_utils._errors import BbsError
+from ansible_collections.borgfleet.bbs.plugins.module_utils._errors import BbsError, InvalidOption
+from ansible_collections.borgfleet.bbs.plugins.module_utils._options import mistyped
 
 Result = Dict[str, Any]
 # Takes an argument vector, returns exit code, stdout and stderr.
@@ -108,6 +109,9 @@ class Module:
 def perform(module: Module, task: Task) -> Result:
     """Do the task and say how it went, in the form of an Ansible result."""
     try:
+        fault = next(mistyped(module.argument_spec, task.written), None)
+        if fault:
+            raise InvalidOption(f"{fault}.")
         return module.perform(task)
     except BbsError as error:
         return {**error.details, "failed": True, "msg": str(error)}

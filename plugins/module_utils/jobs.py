@@ -272,6 +272,8 @@ def perform(task: Task) -> Result:
         raise InvalidOption("poll_interval must be more than 0 seconds.")
     if (task.params["maximum_age"] or 0) < 0:
         raise InvalidOption("maximum_age must not be negative.")
+    if task.params["wait_timeout"] < 0:
+        raise InvalidOption("wait_timeout must not be negative.")
     return Jobs(task).run()
 
 

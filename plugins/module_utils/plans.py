@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+import re
+from typing import Any, Iterable, Mapping
 
 from ansible_collections.borgfleet.bbs.plugins.module_utils import _schedule
 from ansible_collections.borgfleet.bbs.plugins.module_utils._converge import Converger
@@ -56,6 +57,15 @@ def _attachments(configs: list[Ref]) -> list[dict[str, int | None]]:
     return [{"plugin_config_id": config.id} for config in configs]
 
 
+def absolute_paths(values: Iterable[Any]) -> list[str]:
+    """Directories of any system: no agent runs where a relative one would mean something."""
+    entries = lines(values)
+    for entry in entries:
+        if not re.match(r"[/\\]|[A-Za-z]:", entry):
+            raise ValueError(f"{entry!r} is not an absolute path such as '/etc'")
+    return entries
+
+
 def _tells_schedule(plan: Mapping[str, Any]) -> bool:
     """The bundled server's plans hold everything, and it is the one that clears what is sent as null."""
     return "next_run" in plan and "plugins" in plan
@@ -73,7 +83,7 @@ PLAN = Resource(
         Field(
             "directories",
             type="list",
-            normalise=not_empty(lines),
+            normalise=not_empty(absolute_paths),
             from_wire=lines_from_wire,
             to_wire=lines_to_wire,
             spec={"elements": "str"},

@@ -78,6 +78,8 @@ class Repositories(Converger):
                 wanted[option] = self.storage(option, kind, wanted[option])
         if wanted.get("remote_ssh_config") is not None:
             wanted.setdefault("storage_type", "remote_ssh")
+        elif current is None and wanted.get("storage_type") == "remote_ssh":
+            raise InvalidOption(f"To create the repository {self.name} on another host, give remote_ssh_config.")
         return wanted
 
     def storage(self, option: str, kind: str, name: str) -> Ref:

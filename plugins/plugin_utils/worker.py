@@ -21,6 +21,7 @@ from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.borgfleet.bbs.plugins.module_utils._options import described
 from ansible_collections.borgfleet.bbs.plugins.module_utils._run import (
     Module,
     Result,
@@ -85,7 +86,7 @@ class WorkerAction(ActionBase):
         # Only AnsibleModule has a public way to these, and it cannot run in a worker.
         secrets: set[str] = validation._no_log_values
         if validation.error_messages:
-            messages = self.module.diagnose(arguments) or validation.error_messages
+            messages = self.module.diagnose(arguments) or [described(error) for error in validation.errors]
             raise AnsibleActionFail(str(remove_values("; ".join(messages), secrets)))
         return Task(
             params={name: validation.validated_parameters.get(name) for name in spec},

@@ -189,6 +189,8 @@ def test_malformed_hosts_change_nothing(bbs: Harness, upstream: Upstream) -> Non
         ([{"repositories": []}], "a host without a name: missing required arguments: name"),
         (["web1"], "number 1 of hosts is not a dictionary"),
         ([host("web1", plans=["nightly"])], "web1: "),
+        ([host("web1", plans=[{**PLAN, "directories": [{"a": "b"}]}])], "web1: directories must be a list of texts"),
+        ([host("web1", repositories=[{"name": ["main"]}])], "web1: name must be text, but it is a list"),
     ],
 )
 def test_what_ansible_refuses_is_named_with_its_host(bbs: Harness, hosts: list[Any], said: str) -> None:

@@ -93,6 +93,12 @@ def test_timeout(planned: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "is still queued after 0 seconds; it goes on. Is the agent of the client web1 running" in message
 
 
+def test_impossible_times(planned: Harness, upstream: Upstream) -> None:
+    for option in ("wait_timeout", "maximum_age"):
+        assert f"{option} must not be negative." in planned.fails("bbs_job", **PLAN, **{option: -1})
+    assert upstream.jobs == []
+
+
 def test_without_waiting(planned: Harness) -> None:
     assert planned.ok("bbs_job", **PLAN, wait=False)["job"]["status"] == "queued"
 

@@ -245,6 +245,12 @@ def test_failure_prints_no_secret(playbook: Playbook, upstream: Upstream, delega
         assert canary not in output
 
 
+def test_https_where_only_http_is_spoken(playbook: Playbook) -> None:
+    playbook.url = playbook.url.replace("http:", "https:")
+    playbook.write()
+    assert "does not speak TLS: does url have to begin with http://?" in playbook.run()
+
+
 PLACES = """
 - hosts: all
   gather_facts: false

@@ -85,6 +85,14 @@ class TestClients:
         assert not bbs.ok("bbs_client", name="web1")["changed"]
         assert "must not be empty" in bbs.fails("bbs_client", name="  ")
 
+    def test_a_list_is_no_name(self, bbs: Harness, upstream: Upstream) -> None:
+        assert bbs.fails("bbs_client", name=["web1", "web2"]) == "name must be text, but it is a list."
+        assert not upstream.log
+
+    def test_an_option_that_nobody_knows(self, bbs: Harness) -> None:
+        message = bbs.fails("bbs_client", nme="web1", name="web1").lower()
+        assert "unsupported" in message and "nme. supported parameters include: " in message
+
     def test_client_by_id(self, bbs: Harness) -> None:
         number = bbs.ok("bbs_client", name="web1")["id"]
         bbs.ok("bbs_repository", client=str(number), name="main")
@@ -121,6 +129,10 @@ class TestRepositories:
         result = host.ok("bbs_repository", client="web1", name="other", passphrase="canary-passphrase")
         assert "canary" not in str(result)
         assert not host.ok("bbs_repository", client="web1", name="other", passphrase="another")["changed"]
+
+    def test_another_host_has_to_be_named(self, host: Harness, upstream: Upstream) -> None:
+        message = host.fails("bbs_repository", client="web1", name="other", storage_type="remote_ssh")
+        assert message == "To create the repository other on another host, give remote_ssh_config."
 
     def test_unknown_storage_is_refused(self, host: Harness, upstream: Upstream) -> None:
         message = host.fails("bbs_repository", client="web1", name="other", storage_location="nowhere")
@@ -243,6 +255,9 @@ class TestPlans:
             ({"frequency": "weekly"}, "needs day_of_week"),
             ({"frequency": "monthly"}, "needs day_of_month"),
             ({"directories": []}, "directories: must not be empty"),
+            ({"directories": ["/etc", "srv"]}, "directories: 'srv' is not an absolute path such as '/etc'"),
+            ({"directories": [["/etc"]]}, "directories must be a list of texts, but a list is one of them."),
+            ({"repository": ["main"]}, "repository must be text, but it is a list."),
             ({"times": []}, "times: must not be empty"),
             ({"times": ["25:00"]}, "times: '25:00' is not a time"),
             ({"day_of_week": "someday"}, "day_of_week: 'someday' is not a day"),

@@ -30,6 +30,15 @@ def test_wrong_url(url: str | None, reason: str) -> None:
         connect(url=url)
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [({"timeout": 0}, "timeout must be at least 1 second."), ({"retries": -1}, "retries must not be negative.")],
+)
+def test_impossible_numbers(options: dict[str, int], reason: str) -> None:
+    with pytest.raises(InvalidOption, match=reason):
+        connect(**options)
+
+
 def test_token_precedence(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("from-file\n")

@@ -31,7 +31,7 @@ wishes = st.fixed_dictionaries(
     optional={
         "name": names,
         "repository": st.integers(1, 3).map(lambda number: Ref(number, f"repository {number}")),
-        "directories": paths.filter(lambda entries: any(entry.strip() for entry in entries)),
+        "directories": paths.map(lambda entries: [f"/{entry}" for entry in [*entries, ""]]),
         "excludes": st.none() | paths,
         "advanced_options": text,
         "frequency": st.sampled_from(FREQUENCIES),
