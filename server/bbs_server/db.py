@@ -25,7 +25,7 @@ _SQLITE_PRAGMAS = {
     "journal_mode": "wal",
     "synchronous": "normal",
     "foreign_keys": 1,
-    # Last: until then the driver waits by itself. See Sqlite.patiently.
+    # Last: until then the driver waits by itself. See Sqlite._patiently.
     "busy_timeout": 0,
 }
 

@@ -104,5 +104,5 @@ def _given(view: Callable[..., Any]) -> list[str]:
     """The fields of the body that the route knows."""
     body = request.get_json(silent=True)
     parameters = getattr(view, "_apidoc", {}).get("arguments", {}).get("parameters", [])
-    known = {name for parameter in parameters if parameter["in"] == "json" for name in parameter["schema"]().fields}
+    known = {name for parameter in parameters if parameter["in"] == "json" for name in parameter["schema"].fields}
     return sorted(known & set(body)) if isinstance(body, dict) else []

@@ -37,6 +37,23 @@ def test_the_same_as_list_by_list(server: Server) -> None:
     assert "CANARY" not in str(found)
 
 
+def test_a_page_of_clients_from_all_over_the_fleet(server: Server) -> None:
+    first, *_, last = fleet(server, 12)
+    server.post(f"/clients/{last}/repositories", {"name": "main", "encryption": "none"})
+    for name, client in (("a", last), ("b", first)):
+        server.call("PUT", f"/clients/{client}", {"name": name})
+    server.clock.forward(hours=49)
+
+    everything = server.get(f"/clients?include={','.join(LISTS)}")["clients"]
+    page = server.get(f"/clients?limit=2&include={','.join(LISTS)}")["clients"]
+    assert [client["id"] for client in page] == [last, first]
+    assert page == everything[:2]
+    assert [client["stale"] for client in page] == [False, True]
+    with counting(server) as seen:
+        server.get(f"/clients?limit=2&include={','.join(LISTS)}")
+    assert not [sql for sql in seen if "BETWEEN" in sql], "what lies between would be most of the fleet"
+
+
 def test_only_what_is_asked_for(server: Server) -> None:
     fleet(server, 3)
     (found,) = server.get("/clients?name=c1&include=plans, repositories")["clients"]

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bbs_server.errors import Invalid
@@ -14,7 +14,7 @@ from bbs_server.services import plans, plugin_configs, repositories
 
 Lists = dict[int, list[dict[str, Any]]]
 
-LISTS: Mapping[str, Callable[[Runtime, tuple[int, int]], Lists]] = {
+LISTS: Mapping[str, Callable[[Runtime, Sequence[int]], Lists]] = {
     "repositories": lambda run, ids: repositories.of_clients(ids),
     "plugin_configs": lambda run, ids: plugin_configs.of_clients(ids),
     "plans": plans.of_clients,
@@ -33,6 +33,5 @@ def added(run: Runtime, clients: list[dict[str, Any]], include: str | None) -> l
     if not (clients and wanted):
         return clients
     numbers = [client["id"] for client in clients]
-    # What lies between the ids and belongs to none of them is left out below.
-    found = {name: LISTS[name](run, (min(numbers), max(numbers))) for name in wanted}
+    found = {name: LISTS[name](run, numbers) for name in wanted}
     return [client | {name: lists.get(client["id"], []) for name, lists in found.items()} for client in clients]

@@ -15,6 +15,7 @@ import peewee
 
 from bbs_server import auth, durable
 from bbs_server.borg.keys import AuthorizedKeys, generate
+from bbs_server.db import naive
 from bbs_server.errors import Conflict, Invalid, NotFound, ServerFault
 from bbs_server.models import Client, Job, Plan, Repository, StorageLocation, User
 from bbs_server.runtime import Runtime
@@ -28,6 +29,9 @@ _ONE = Statement(lambda: Client.select(Client, User).join(User, peewee.JOIN.LEFT
 
 LARGEST_COUNT = 2**31 - 1
 """More rows than there are."""
+
+_SECONDS = len("2026-11-26 12:00:00")
+"""As much of a time's text as the API shows; one database gives the text, the other a time."""
 
 MISSED_POLLS = 3
 """Polls an agent may miss before its client counts as offline (agent-protocol.md §9.1)."""
@@ -64,34 +68,31 @@ def listed(
     :param name: at most the one of that name.
     """
     named = {} if name is None else {"name": name}
-    return _summaries(run, _rows(run, _own(caller) | named, limit=limit, offset=offset))
+    return _summaries(run, _rows(_own(caller) | named, limit=limit, offset=offset))
 
 
 def shown(run: Runtime, client: Client) -> dict[str, Any]:
     """One client as it stands in lists."""
-    return _summaries(run, _rows(run, {"id": client.id}))[0]
+    return _summaries(run, _rows({"id": client.id}))[0]
 
 
 def _own(caller: auth.Principal) -> dict[str, int]:
     return {} if caller.is_admin else {"owner": caller.user.id}
 
 
-def _rows(run: Runtime, columns: dict[str, Any], *, limit: int | None = None, offset: int = 0) -> list[tuple[Any, ...]]:
+def _rows(columns: dict[str, Any], *, limit: int | None = None, offset: int = 0) -> list[tuple[Any, ...]]:
     """Clients with these values in these columns, by name."""
     page = {"limit": LARGEST_COUNT if limit is None else limit, "offset": offset}
     # No models are made of the rows: it would take longer than all the rest.
-    return _listing(*columns).raw(since=online_since(run), **page, **columns)
+    return _listing(*columns).raw(**page, **columns)
 
 
 @functools.cache
 def _listing(*columns: str) -> Statement:
     def make() -> Any:
-        heard = Client.last_heartbeat
-        status = peewee.Case(None, ((heard.is_null(), "setup"), (heard >= slot("since"), "online")), "offline")
         rows = Client.select(
             Client.id, Client.name, Client.hostname, Client.ip_address, Client.os_info, Client.borg_version,
-            Client.agent_version, status, _on_the_wire(heard), _on_the_wire(Client.registered_at),
-            _on_the_wire(Client.created_at), User.username,
+            Client.agent_version, Client.last_heartbeat, Client.registered_at, Client.created_at, User.username,
         ).join(User, peewee.JOIN.LEFT_OUTER)  # fmt: skip
         for column in columns:
             rows = rows.where(getattr(Client, column) == slot(column))
@@ -101,17 +102,12 @@ def _listing(*columns: str) -> Statement:
     return Statement(make)
 
 
-def _on_the_wire(moment: peewee.Field) -> Any:
-    """A time as the API shows it: both databases have it as text that begins like that."""
-    return peewee.fn.SUBSTR(moment.cast("TEXT"), 1, 19)
-
-
 def _summaries(run: Runtime, rows: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
     """Upstream's fields of clients, and whether their backups are recent enough."""
     if not rows:
         return []
-    ids = [row[0] for row in rows]
-    fresh = freshness.of_clients(run, min(ids), max(ids))
+    fresh = freshness.of_clients(run, [row[0] for row in rows])
+    since = naive(online_since(run)).isoformat(" ")
     return [
         {
             "id": number,
@@ -121,17 +117,17 @@ def _summaries(run: Runtime, rows: list[tuple[Any, ...]]) -> list[dict[str, Any]
             "os_info": system,
             "borg_version": borg,
             "agent_version": agent,
-            "status": state,
-            "last_heartbeat": heard,
-            "registered_at": registered,
-            "created_at": created,
+            "status": "setup" if heard is None else "online" if str(heard) >= since else "offline",
+            "last_heartbeat": heard and str(heard)[:_SECONDS],
+            "registered_at": registered and str(registered)[:_SECONDS],
+            "created_at": str(created)[:_SECONDS],
             "owner": owner,
             "client_profile_id": None,
             "client_profile_name": None,
             "stale": number in fresh.stale,
             "never_backed_up": number not in fresh.backed_up,
         }
-        for number, name, hostname, address, system, borg, agent, state, heard, registered, created, owner in rows
+        for number, name, hostname, address, system, borg, agent, heard, registered, created, owner in rows
     ]
 
 

@@ -9,14 +9,17 @@ plan allows (``maximum_age_hours``) is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import peewee
 
+from bbs_server.db import naive
 from bbs_server.models import Plan
 from bbs_server.runtime import Runtime
+from bbs_server.services import ids
 from bbs_server.statements import Statement, slot
 
 DEFAULT_HOURS = 48
@@ -25,29 +28,25 @@ DEFAULT_HOURS = 48
 _BETWEEN_RUNS = {"weekly": timedelta(days=7), "monthly": timedelta(days=31)}
 """Time between two backups that is granted on top of ``DEFAULT_HOURS``."""
 
-LARGEST_ID = 2**63 - 1
-
 _COLUMNS = (
     Plan.client, Plan.enabled, Plan.paused, Plan.frequency, Plan.maximum_age_hours, Plan.created_at, Plan.last_success,
 )  # fmt: skip
 
 
-def _maybe_stale() -> Any:
+def _maybe_stale(own: Any, late: Any) -> Any:
     """Plans that a look at their columns does not prove fresh: few, in a fleet that is well."""
     heard = peewee.fn.COALESCE(Plan.last_success, Plan.created_at)
-    late = Plan.maximum_age_hours.is_null(False) | (heard < slot("late"))
-    return Plan.select(*_COLUMNS).where(late & Plan.enabled & ~Plan.paused & _of_clients()).namedtuples()
+    doubtful = Plan.maximum_age_hours.is_null(False) | (heard < late)
+    return Plan.select(*_COLUMNS).where(doubtful & Plan.enabled & ~Plan.paused & own).namedtuples()
 
 
-def _succeeded() -> Any:
-    return Plan.select(Plan.client).distinct().where(Plan.last_success.is_null(False) & _of_clients()).tuples()
+def _succeeded(own: Any) -> Any:
+    return Plan.select(Plan.client).distinct().where(Plan.last_success.is_null(False) & own).tuples()
 
 
-def _of_clients() -> Any:
-    return Plan.client.between(slot("first"), slot("last"))
-
-
-_MAYBE_STALE, _SUCCEEDED = Statement(_maybe_stale), Statement(_succeeded)
+_BETWEEN = Plan.client.between(slot("first"), slot("last"))
+_MAYBE_STALE = Statement(lambda: _maybe_stale(_BETWEEN, slot("late")))
+_SUCCEEDED = Statement(lambda: _succeeded(_BETWEEN))
 
 
 @dataclass(frozen=True)
@@ -85,15 +84,20 @@ def shown(run: Runtime, plan: Plan) -> dict[str, bool]:
     return {"stale": is_stale(run, plan), "never_backed_up": plan.last_success is None}
 
 
-def of_clients(run: Runtime, first: int = 0, last: int = LARGEST_ID) -> Freshness:
-    """What the plans of clients say.
+def of_clients(run: Runtime, clients: Sequence[int]) -> Freshness:
+    """What the plans of these clients say, and maybe of some between them.
 
-    :param first: the smallest id of these clients.
-    :param last: the largest.
+    :param clients: the ids of at least one.
     """
-    clients = {"first": first, "last": last}
-    maybe_stale = _MAYBE_STALE.rows(late=run.clock() - timedelta(hours=DEFAULT_HOURS), **clients)
+    late = run.clock() - timedelta(hours=DEFAULT_HOURS)
+    between = ids.span(clients)
+    if between:
+        span = dict(zip(("first", "last"), between, strict=True))
+        maybe_stale, succeeded = _MAYBE_STALE.rows(late=late, **span), _SUCCEEDED.raw(**span)
+    else:
+        own = Plan.client.in_(clients)
+        maybe_stale, succeeded = list(_maybe_stale(own, naive(late))), list(_succeeded(own))
     return Freshness(
         stale=frozenset(plan.client for plan in maybe_stale if is_stale(run, plan)),
-        backed_up=frozenset(row[0] for row in _SUCCEEDED.raw(**clients)),
+        backed_up=frozenset(row[0] for row in succeeded),
     )

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import peewee
@@ -16,7 +16,7 @@ from bbs_server.errors import Conflict, Invalid, NotFound
 from bbs_server.models import Client, Plan, PlanPlugin, PluginConfig, Repository
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling.schedule import DEFAULT_TIMES, LAST_DAY, Schedule, ScheduleError
-from bbs_server.services import audit, freshness, names, plan_times
+from bbs_server.services import audit, freshness, ids, names, plan_times
 from bbs_server.statements import Statement, slot
 
 RETENTION = ("prune_minutes", "prune_hours", "prune_days", "prune_weeks", "prune_months", "prune_years")
@@ -61,9 +61,9 @@ def listed(run: Runtime, client: Client, name: str | None = None) -> list[dict[s
     return [summary(run, plan, attached.get(plan.id, [])) for plan in plans if name in (None, plan.name)]
 
 
-def of_clients(run: Runtime, ids: tuple[int, int]) -> dict[int, list[dict[str, Any]]]:
-    """What :func:`listed` tells of each client from the first to the second of two ids."""
-    own = Plan.client.between(*ids)
+def of_clients(run: Runtime, clients: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
+    """What :func:`listed` tells of each of these clients, and maybe of some between them."""
+    own = ids.among(Plan.client, clients)
     attached: dict[int, list[dict[str, Any]]] = {}
     for link in _links().join(Plan, on=PlanPlugin.plan).where(own):
         attached.setdefault(link.plan_id, []).append(_attached(link))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import peewee
@@ -17,7 +17,7 @@ from bbs_server.clock import wire
 from bbs_server.errors import Conflict, NotFound
 from bbs_server.models import Client, PluginConfig
 from bbs_server.runtime import Runtime
-from bbs_server.services import audit, names, s3_links
+from bbs_server.services import audit, ids, names, s3_links
 
 
 def find(client: Client, config_id: int) -> PluginConfig:
@@ -45,10 +45,10 @@ def listed(client: Client, name: str | None = None, plugin: str | None = None) -
     return [masked(row) for row in _in_order(PluginConfig.select().where(wanted))]
 
 
-def of_clients(ids: tuple[int, int]) -> dict[int, list[dict[str, Any]]]:
-    """What :func:`listed` tells of each client from the first to the second of two ids."""
+def of_clients(clients: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
+    """What :func:`listed` tells of each of these clients, and maybe of some between them."""
     found: dict[int, list[dict[str, Any]]] = {}
-    for row in _in_order(PluginConfig.select().where(PluginConfig.client.between(*ids))):
+    for row in _in_order(PluginConfig.select().where(ids.among(PluginConfig.client, clients))):
         found.setdefault(row.client_id, []).append(masked(row))
     return found
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from bbs_server.key_file import SecretError
 from bbs_server.models import Archive, Client, Job, RemoteSshConfig, Repository, StorageLocation
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import states
-from bbs_server.services import audit, drafts, moves, names, recovery, s3_links, storage, trash
+from bbs_server.services import audit, drafts, ids, moves, names, recovery, s3_links, storage, trash
 from bbs_server.statements import Statement, slot
 
 logger = logging.getLogger(__name__)
@@ -53,12 +53,12 @@ def listed(client: Client, name: str | None = None) -> list[dict[str, Any]]:
     return [summary(row, archive_count.get(row.id, 0), links.get(row.id)) for row in rows]
 
 
-def of_clients(ids: tuple[int, int]) -> dict[int, list[dict[str, Any]]]:
-    """What :func:`listed` tells of each client from the first to the second of two ids."""
-    own = Repository.client.between(*ids)
+def of_clients(clients: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
+    """What :func:`listed` tells of each of these clients, and maybe of some between them."""
+    own = ids.among(Repository.client, clients)
     archives: Any = Archive.select(Archive.repository, fn.COUNT(Archive.id)).join(Repository).where(own)
     counts: dict[int, int] = dict(archives.group_by(Archive.repository).tuples())
-    links = s3_links.states()
+    links = s3_links.states_of(own)
     found: dict[int, list[dict[str, Any]]] = {}
     for row in with_places(Repository.select(*COLUMNS)).where(own).order_by(Repository.name, Repository.id):
         found.setdefault(row.client_id, []).append(summary(row, counts.get(row.id, 0), links.get(row.id)))

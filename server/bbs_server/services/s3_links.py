@@ -36,6 +36,16 @@ def states(client_id: int | None = None) -> dict[int, State]:
     return {row.repository_id: State(row.enabled, row.last_sync_at) for row in rows}
 
 
+def states_of(own: peewee.Expression) -> dict[int, State]:
+    """The state of each repository that has a link.
+
+    :param own: a condition for repositories.
+    """
+    return {
+        row.repository_id: State(row.enabled, row.last_sync_at) for row in S3Link.select().join(Repository).where(own)
+    }
+
+
 def of(config: PluginConfig) -> peewee.ModelSelect[S3Link]:
     """The links that use a configuration, with their repositories."""
     return (
