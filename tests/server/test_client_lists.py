@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+import pytest
+
+from bbs_server.services import clients
+
 from .conftest import Server
 from .test_query_counts import counting
 
@@ -52,6 +56,19 @@ def test_a_page_of_clients_from_all_over_the_fleet(server: Server) -> None:
     with counting(server) as seen:
         server.get(f"/clients?limit=2&include={','.join(LISTS)}")
     assert not [sql for sql in seen if "BETWEEN" in sql], "what lies between would be most of the fleet"
+
+
+def test_a_long_list_is_sent_in_parts(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet(server, 3)
+    path = f"/clients?include={','.join(LISTS)}"
+    whole = server.call("GET", path)
+    monkeypatch.setattr(clients, "_AT_A_TIME", 1)
+    parts = server.call("GET", path)
+
+    assert parts.data == whole.data
+    assert whole.content_length == len(whole.data)
+    assert parts.content_length is None, "nobody knows how long it will be"
+    assert server.run.database.is_closed(), "the connection was given back after the last part"
 
 
 def test_only_what_is_asked_for(server: Server) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from flask import Response, jsonify
 from marshmallow import Schema, fields
 
-from bbs_server.api.http import Blueprint, Flag, Message, Page, Text, Whole, done
+from bbs_server.api.http import Blueprint, Flag, Message, Page, Text, Whole, done, listing
 from bbs_server.api.plans import PlanShown
 from bbs_server.api.plugin_configs import PluginConfigShown
 from bbs_server.api.repositories import RepositoryShown
@@ -145,9 +145,10 @@ class Force(Schema):
 @blueprint.response(200, ClientList)
 def list_clients(query: dict[str, Any]) -> Response:
     """All clients by name."""
+    wanted = client_lists.named(query.get("include"))
     found = clients.listed(runtime(), principal(), query.get("name"), limit=query["limit"], offset=query["offset"])
     # Passing the rows through their schema would take as long as reading them (docs/adr/0012-replies.md).
-    return jsonify({"clients": client_lists.added(runtime(), found, query.get("include"))})
+    return listing("clients", (client_lists.added(runtime(), some, wanted) for some in found))
 
 
 @blueprint.route("/clients", methods=["POST"])

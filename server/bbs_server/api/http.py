@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
 
 import flask_smorest
 import marshmallow
 import orjson
-from flask import Flask, Request, Response, abort, request
+from flask import Flask, Request, Response, abort, current_app, request, stream_with_context
 from flask.json.provider import DefaultJSONProvider
 from marshmallow import EXCLUDE, ValidationError, fields, validate
 from webargs.core import missing
@@ -82,13 +84,30 @@ class Json(DefaultJSONProvider):
     compact = True
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
-        content = self._prepare_response_obj(args, kwargs)
+        return Response(self.encoded(self._prepare_response_obj(args, kwargs)) + b"\n", mimetype="application/json")
+
+    def encoded(self, content: Any) -> bytes:
+        """The JSON of anything."""
         try:
-            body = orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE)
+            return orjson.dumps(content)
         except TypeError:
             # Names of files whose bytes are no text, and numbers beyond 64 bits.
-            body = self.dumps(content).encode() + b"\n"
-        return Response(body, mimetype="application/json")
+            return self.dumps(content).encode()
+
+    def listing(self, name: str, parts: Iterable[list[Any]]) -> Response:
+        """The reply ``{name: […]}`` with a list that may be long; of many parts only one is in memory at a time."""
+        rest = iter(parts)
+        first, second = next(rest, []), next(rest, None)
+        if second is None:
+            return self.response({name: first})
+
+        def body() -> Iterator[bytes]:
+            yield b'{"%s":[' % name.encode() + self.encoded(first)[1:-1]
+            for part in itertools.chain([second], rest):
+                yield b"," + self.encoded(part)[1:-1]
+            yield b"]}\n"
+
+        return Response(stream_with_context(body()), mimetype="application/json")
 
 
 class Text(fields.String):
@@ -152,6 +171,14 @@ class Message(marshmallow.Schema):
 def done(message: str) -> dict[str, str]:
     """The reply to a change that worked."""
     return {"status": "ok", "message": message}
+
+
+def listing(name: str, parts: Iterable[list[Any]]) -> Response:
+    """The reply with a list that may be long (:meth:`Json.listing`).
+
+    :param parts: none of them is empty.
+    """
+    return cast(Json, current_app.json).listing(name, parts)
 
 
 def refuse_other_media() -> None:

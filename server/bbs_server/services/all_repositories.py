@@ -13,7 +13,7 @@ from bbs_server.auth import Principal
 from bbs_server.errors import Forbidden
 from bbs_server.models import Archive, Client, Repository
 from bbs_server.runtime import Runtime
-from bbs_server.services import audit, names, repositories, s3_links
+from bbs_server.services import audit, ids, names, repositories, s3_links
 
 
 def listed(
@@ -28,16 +28,19 @@ def listed(
         if not caller.token.can_read_secrets:
             raise Forbidden("include_secrets: this token may not read secrets.")
         audit.record(run, "repository.read_secrets", "The passphrases of all repositories were read.", level="warning")
-    rows = (
+    rows = list(
         repositories.with_places(Repository.select(*repositories.COLUMNS, Client))
         .join_from(Repository, Client)
         .order_by(names.alphabetically(Client.name), Repository.name, Repository.id)
         .limit(limit)
         .offset(offset)
     )
+    if not rows:
+        return []
+    numbers = [row.id for row in rows]
     counts: Any = Archive.select(Archive.repository, fn.COUNT(Archive.id)).group_by(Archive.repository).tuples()
-    archives: dict[int, int] = dict(counts)
-    links = s3_links.states()
+    archives: dict[int, int] = dict(counts.where(ids.among(Archive.repository, numbers)))
+    links = s3_links.states_of(ids.among(Repository.id, numbers))
     return [
         repositories.summary(row, archives.get(row.id, 0), links.get(row.id))
         | {"agent_id": row.client_id, "agent_name": row.client.name}

@@ -21,8 +21,8 @@ LISTS: Mapping[str, Callable[[Runtime, Sequence[int]], Lists]] = {
 }
 
 
-def added(run: Runtime, clients: list[dict[str, Any]], include: str | None) -> list[dict[str, Any]]:
-    """Clients as they are listed, each with some of its own lists.
+def named(include: str | None) -> list[str]:
+    """The lists that are asked for.
 
     :param include: names of :data:`LISTS` with commas between them.
     :raises Invalid: there is no such list.
@@ -30,7 +30,12 @@ def added(run: Runtime, clients: list[dict[str, Any]], include: str | None) -> l
     wanted = [name.strip() for name in (include or "").split(",") if name.strip()]
     if not set(wanted) <= set(LISTS):
         raise Invalid(f"include: must be some of {', '.join(LISTS)}, with commas between them.")
-    if not (clients and wanted):
+    return wanted
+
+
+def added(run: Runtime, clients: list[dict[str, Any]], wanted: Sequence[str]) -> list[dict[str, Any]]:
+    """Clients as they are listed, each with some of its own lists."""
+    if not wanted:
         return clients
     numbers = [client["id"] for client in clients]
     found = {name: LISTS[name](run, numbers) for name in wanted}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import shlex
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ LARGEST_COUNT = 2**31 - 1
 
 _SECONDS = len("2026-11-26 12:00:00")
 """As much of a time's text as the API shows; one database gives the text, the other a time."""
+
+_AT_A_TIME = 500
+"""Clients of a long list that are made ready at the same time."""
 
 MISSED_POLLS = 3
 """Polls an agent may miss before its client counts as offline (agent-protocol.md §9.1)."""
@@ -62,13 +66,14 @@ def find(caller: auth.Principal, client_id: int) -> Client:
 
 def listed(
     run: Runtime, caller: auth.Principal, name: str | None = None, *, limit: int | None = None, offset: int = 0
-) -> list[dict[str, Any]]:
-    """The clients a caller may see, by name: all for administrators, else their own.
+) -> Iterator[list[dict[str, Any]]]:
+    """The clients a caller may see, by name: all for administrators, else their own; so many at a time.
 
     :param name: at most the one of that name.
     """
     named = {} if name is None else {"name": name}
-    return _summaries(run, _rows(_own(caller) | named, limit=limit, offset=offset))
+    rows = _rows(_own(caller) | named, limit=limit, offset=offset)
+    return (_summaries(run, rows[start : start + _AT_A_TIME]) for start in range(0, len(rows), _AT_A_TIME))
 
 
 def shown(run: Runtime, client: Client) -> dict[str, Any]:
@@ -104,8 +109,6 @@ def _listing(*columns: str) -> Statement:
 
 def _summaries(run: Runtime, rows: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
     """Upstream's fields of clients, and whether their backups are recent enough."""
-    if not rows:
-        return []
     fresh = freshness.of_clients(run, [row[0] for row in rows])
     since = naive(online_since(run)).isoformat(" ")
     return [

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,20 +31,21 @@ class State:
 _OF_CLIENT = Statement(lambda: S3Link.select().join(Repository).where(Repository.client == slot("client")))
 
 
-def states(client_id: int | None = None) -> dict[int, State]:
-    """The state of each repository that has a link; of one client or of all."""
-    rows = S3Link.select() if client_id is None else _OF_CLIENT.rows(client=client_id)
-    return {row.repository_id: State(row.enabled, row.last_sync_at) for row in rows}
+def states(client_id: int) -> dict[int, State]:
+    """The state of each repository of a client that has a link."""
+    return _states(_OF_CLIENT.rows(client=client_id))
 
 
 def states_of(own: peewee.Expression) -> dict[int, State]:
-    """The state of each repository that has a link.
+    """The same of many clients' repositories.
 
     :param own: a condition for repositories.
     """
-    return {
-        row.repository_id: State(row.enabled, row.last_sync_at) for row in S3Link.select().join(Repository).where(own)
-    }
+    return _states(S3Link.select().join(Repository).where(own))
+
+
+def _states(links: Iterable[S3Link]) -> dict[int, State]:
+    return {link.repository_id: State(link.enabled, link.last_sync_at) for link in links}
 
 
 def of(config: PluginConfig) -> peewee.ModelSelect[S3Link]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import peewee
 from peewee import fn
 
 from bbs_server.auth import Principal
@@ -15,7 +16,7 @@ from bbs_server.errors import Invalid
 from bbs_server.models import Client, Job, Plan, Repository
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling.schedule import Schedule, ScheduleError
-from bbs_server.services import clients, names, plan_times, plans
+from bbs_server.services import clients, ids, names, plan_times, plans
 
 MANUAL = "manual"
 
@@ -33,8 +34,9 @@ def listed(run: Runtime, caller: Principal, limit: int | None = None, offset: in
     )
     if not caller.is_admin:
         rows = rows.where(Client.owner == caller.user)
-    latest = latest_backups()
-    return [_summary(run, plan, latest.get(plan.id)) for plan in rows]
+    found = list(rows)
+    latest = latest_backups(ids.among(Job.plan, [plan.id for plan in found])) if found else {}
+    return [_summary(run, plan, latest.get(plan.id)) for plan in found]
 
 
 def preview(
@@ -58,9 +60,13 @@ def preview(
     return plan_times.preview_schedule(run, schedule, count)
 
 
-def latest_backups() -> dict[int, Job]:
-    """The latest backup job of each plan."""
-    newest = Job.select(fn.MAX(Job.id)).where((Job.task_type == "backup") & Job.plan.is_null(False)).group_by(Job.plan)
+def latest_backups(own: peewee.Expression | None = None) -> dict[int, Job]:
+    """The latest backup job of each plan.
+
+    :param own: a condition for jobs; none: of all plans.
+    """
+    of_plans = (Job.task_type == "backup") & (Job.plan.is_null(False) if own is None else own)
+    newest = Job.select(fn.MAX(Job.id)).where(of_plans).group_by(Job.plan)
     return {job.plan_id: job for job in Job.select().where(Job.id.in_(newest)) if job.plan_id is not None}
 
 
