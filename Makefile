@@ -33,7 +33,7 @@ $(STAMP): tests/requirements.txt server/pyproject.toml
 	@touch $@
 
 # What reads, decides and writes. All of tests/server runs on both; migrations and copying always use both.
-ON_POSTGRESQL := $(addprefix tests/server/test_, atomicity.py concurrency.py queue.py)
+ON_POSTGRESQL := $(addprefix tests/server/test_, atomicity.py concurrency.py queue.py secret_rotation.py)
 
 .PHONY: packages
 packages: # the distribution's packages that tests run for real

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from bbs_server import key_file, sealed
+from bbs_server import key_file, own_backup, sealed
 from bbs_server.cli import cli
 from bbs_server.key_file import SecretError
 from bbs_server.models import TABLES, Repository
@@ -74,6 +75,20 @@ def test_a_dump_of_the_database_shows_no_secret(full: Server, client: dict[str, 
     assert "web01" in dump
     for secret in ("canary", client["api_key"], full.token, "PRIVATE KEY"):
         assert secret not in dump
+
+
+def test_no_byte_of_a_backup_of_the_server_shows_a_secret(full: Server, client: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "server" / "bbs-server.toml").touch()
+    run = full.run
+    made = own_backup.make(run.settings, tmp_path / "server" / "bbs-server.toml", tmp_path / "backups", run.clock())
+    with tarfile.open(made.file) as archive:
+        content = b"".join(archive.extractfile(entry).read() for entry in archive)  # type: ignore[union-attr]
+    # Also what was deleted, and what SQLite has not moved to the file yet.
+    content += b"".join(file.read_bytes() for file in run.settings.directory.glob("bbs.sqlite*"))
+
+    assert b"web01" in content
+    for secret in ("canary", client["api_key"], full.token):
+        assert secret.encode() not in content
 
 
 def test_every_secret_has_a_new_key_and_the_same_value(full: Server) -> None:
