@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from . import backups
 from .conftest import Server
 
 HOSTILE = {
@@ -111,6 +112,34 @@ def test_what_a_plan_takes_reaches_borg_as_values_only(
                 taken += 1
         server.call("PUT", path, PLAN | {"excludes": None, "advanced_options": None})
     assert taken
+
+
+def test_what_an_agent_calls_its_archive_is_a_name_or_refused(
+    server: Server, client: dict[str, Any], repository: dict[str, Any]
+) -> None:
+    """Borg fills in what stands in braces, and takes a slash for a part of the repository's path."""
+    made = server.post(f"/clients/{client['id']}/plans", PLAN | {"repository_id": repository["id"]})
+    path = f"/clients/{client['id']}/repositories/{repository['id']}/archives"
+    for kind, text in HOSTILE.items():
+        job = server.post(f"/clients/{client['id']}/plans/{made['id']}/trigger")["job_id"]
+        server.agent("GET", "/tasks", client["api_key"])
+        report = {"job_id": job, "result": "completed", "archive_name": text}
+        reply = server.agent("POST", "/status", client["api_key"], report)
+        stored = text in [archive["name"] for archive in server.get(path)["archives"]]
+        assert reply.status_code == (200 if stored else 400), (kind, reply.text)
+        assert not (stored and set(text) & set("/{}\n")), kind
+        server.agent("POST", "/status", client["api_key"], report | {"result": "failed", "archive_name": None})
+
+
+def test_an_archive_named_like_an_option_is_locked_and_unlocked(
+    server: Server, client: dict[str, Any], repository: dict[str, Any]
+) -> None:
+    archive = backups.make_archive(server, repository, "locked.--rsh=sh -c id")
+    path = f"/clients/{client['id']}/repositories/{repository['id']}/archives/{archive}/lock"
+    for locked, name in ((False, "--rsh=sh -c id"), (True, "locked.--rsh=sh -c id")):
+        assert server.call("POST", path, {"locked": locked}).status_code == 202
+        server.work()
+        assert backups.borg("list", "--short", str(backups.directory(server, repository))) == f"{name}\n"
 
 
 def arguments(server: Server, client: dict[str, Any], path: str) -> list[str]:

@@ -83,7 +83,13 @@ class Status(_Counters):
     result = Text(required=True, validate=validate.OneOf(RESULTS, error=f"must be one of {', '.join(RESULTS)}."))
     original_size = Whole(most=LARGEST_SIZE, allow_none=True)
     deduplicated_size = Whole(most=LARGEST_SIZE, allow_none=True)
-    archive_name = Text(maximum=255, allow_none=True)
+    archive_name = Text(
+        allow_none=True,
+        validate=validate.Regexp(
+            r"[^/{}\x00-\x1f\x7f]{0,255}\Z",
+            error="must be a name borg takes as it stands: at most 255 characters, no slashes, no braces.",
+        ),
+    )
     error_log = Text(maximum=LONGEST_REPORT, allow_none=True)
     output_log = Text(maximum=LONGEST_LISTING, allow_none=True)
     task_result = Text(maximum=LONGEST_REPORT, allow_none=True)

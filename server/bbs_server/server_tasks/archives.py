@@ -33,7 +33,8 @@ def lock(work: Work) -> str:
     if archive is None or name is None:
         raise BorgError("The archive is gone.")
     if archive.name != name:
-        work.borg("rename", archive=archive.name, then=[name])
+        # A client may have given its archive a name that begins like an option.
+        work.borg("rename", archive=archive.name, then=["--", name])
         Archive.update(name=name).where(Archive.id == archive.id).execute()
     return f"The archive is named {name} now."
 
