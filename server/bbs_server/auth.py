@@ -181,18 +181,18 @@ def _count_failure(run: Runtime, bucket: str, message: str) -> NoReturn:
     Only failures are limited, so a valid token always passes, whoever shares its address.
     """
     now, address = run.clock(), _address()
+    theirs = (FailedLogin.bucket == bucket) & (FailedLogin.address == address) & (FailedLogin.window_ends > now)
+    many: FailedLogin | None = FailedLogin.get_or_none(theirs & (FailedLogin.failures >= MAXIMUM_FAILURES))
+    if many is not None:
+        # Without a transaction that would hold up those who write.
+        wait = int((many.window_ends - now).total_seconds())
+        raise TooManyFailures("Too many failed attempts from this address. Try again later.", wait)
     with run.writing():
         FailedLogin.delete().where(FailedLogin.window_ends <= now).execute()
         row, _ = FailedLogin.get_or_create(
             bucket=bucket, address=address, defaults={"failures": 0, "window_ends": now + WINDOW}
         )
-        if row.failures < MAXIMUM_FAILURES:
-            FailedLogin.update(failures=FailedLogin.failures + 1).where(FailedLogin.id == row.id).execute()
-            wait = None
-        else:
-            wait = int((row.window_ends - now).total_seconds())
-    if wait is not None:
-        raise TooManyFailures("Too many failed attempts from this address. Try again later.", wait)
+        FailedLogin.update(failures=FailedLogin.failures + 1).where(FailedLogin.id == row.id).execute()
     raise Unauthorized(message)
 
 

@@ -18,6 +18,7 @@ from werkzeug.test import TestResponse
 
 from bbs_server.auth import LADDER, MAXIMUM_FAILURES, METRICS, WINDOW
 from bbs_server.models import Token, User
+from bbs_server.runtime import Runtime
 from bbs_server.services import tokens
 
 from .conftest import Server
@@ -218,6 +219,13 @@ def test_guessing_ends_after_twenty_failures(server: Server, client: dict[str, A
     assert refused.status_code == 429
     assert refused.headers["Retry-After"] == "200"
     assert list(refused.get_json()) == ["error"]
+
+
+def test_who_goes_on_guessing_holds_up_nobody_who_writes(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(MAXIMUM_FAILURES):
+        _guess(server)
+    monkeypatch.delattr(Runtime, "writing")
+    assert _guess(server).status_code == 429
 
 
 def test_good_credentials_pass_from_an_address_that_guesses(server: Server, client: dict[str, Any]) -> None:
