@@ -109,7 +109,7 @@ lock: $(STAMP) ## pin the server's requirements to what is newest now
 .PHONY: audit
 audit: $(STAMP) ## look for known vulnerabilities in the server's requirements (asks PyPI)
 	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check 'pip-audit>=2.7'
-	@$(VENV)/bin/pip-audit --disable-pip -r server/requirements.txt
+	@$(VENV)/bin/pip-audit --strict --disable-pip -r server/requirements.txt
 
 .PHONY: format
 format: $(STAMP) ## put the source into its standard form
