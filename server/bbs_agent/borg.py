@@ -17,9 +17,7 @@ MOST_LINES = 500
 DISK_FULL = "No space left on device"
 # Borg may see it coming before it commits.
 DISK_FULL_WORDS = (DISK_FULL, "Insufficient free space")
-DISK_FULL_SENTENCE = (
-    DISK_FULL + ": the disk of the repository, or the one with borg's cache on this machine, is full; free some space"
-)
+DISK_FULL_SENTENCE = DISK_FULL + ": {}, or the one with borg's cache on this machine, is full; free some space"
 # What happens to any living file system between listing and reading a file.
 ROUTINE = (
     "file changed while we backed it up",
@@ -41,8 +39,9 @@ class BorgOutput:
         roots: List[str],
         on_progress: Optional[Callable[["BorgOutput"], None]] = None,
         on_file: Optional[Callable[[str, str], None]] = None,
+        written: str = "the disk of the repository",
     ) -> None:
-        """`roots`: the directories asked for; a missing one is never routine."""
+        """`roots`: the directories asked for; a missing one is never routine. `written`: the disk that may be full."""
         self.files = 0
         self.bytes = 0
         self.bytes_total = 0
@@ -54,6 +53,7 @@ class BorgOutput:
         self._roots = [root.rstrip("/") or "/" for root in roots]
         self._on_progress = on_progress
         self._on_file = on_file
+        self._written = written
 
     def feed(self, line: str) -> None:
         """Take one line of stderr."""
@@ -89,7 +89,7 @@ class BorgOutput:
             lines += self.other.kept
             said = "\n".join(lines + self.warnings.kept)
             if any(words in said for words in DISK_FULL_WORDS):
-                lines.insert(0, DISK_FULL_SENTENCE)
+                lines.insert(0, DISK_FULL_SENTENCE.format(self._written))
             if lines and self.warnings.kept:
                 lines.append("Warnings:")
         else:

@@ -163,6 +163,20 @@ def test_a_restore_into_an_impossible_place_fails(installation, bbs, repository,
     assert "cannot be made" in report["error_log"]
 
 
+def test_a_restore_onto_a_full_disk_says_which(installation, bbs, repository, data, tmp_path, small_disk):
+    target = tmp_path / "target"
+    target.mkdir()
+    small_disk(target, kilobytes=64)
+    bbs.tasks = [repository.backup(1, data)]
+    installation.start()
+    assert bbs.wait_for_status(1)["result"] == "completed"
+    bbs.tasks.append(repository.restore(2, "plan1-1", target, data))
+    report = bbs.wait_for_status(2)
+    assert report["result"] == "failed"
+    first = report["error_log"].splitlines()[0]
+    assert first.startswith("No space left on device: the disk below {}, or ".format(target)), report
+
+
 @pytest.mark.parametrize(
     "task, words",
     [

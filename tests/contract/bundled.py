@@ -16,6 +16,7 @@ from remote_host import remote_host
 
 from bbs_server.app import create_app
 from bbs_server.initialise import initialise
+from bbs_server.models import Archive, Repository
 from bbs_server.runtime import EXTENSION, Runtime
 from bbs_server.services import tokens
 from bbs_server.settings import Settings
@@ -55,6 +56,16 @@ class Bundled:
         answer = self.send(method, f"/api/v1{path}", headers, content)
         assert answer.status < 300, answer.encoded()
         return json.loads(answer.encoded() or b"null")
+
+    def add_archive(self, repository: str, name: str) -> None:
+        """Record what a backup would have left in a repository."""
+        run: Runtime = self.app.extensions[EXTENSION]
+        with run.database.connection_context():
+            Archive.create(repository=Repository.get(name=repository), name=name, created_at=run.clock())
+
+    def remove_archives(self) -> None:
+        with self.app.extensions[EXTENSION].database.connection_context():
+            Archive.delete().execute()
 
     def writes(self) -> list[tuple[str, str]]:
         return [entry for entry in self.log if entry[0] != "GET"]

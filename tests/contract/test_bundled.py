@@ -222,34 +222,35 @@ def test_a_key_is_rotated_with_an_overlap(land: Harness, world: Any) -> None:
     land.ok("bbs_client", name="rotated", state="absent")
 
 
-def test_a_key_is_replaced_once_it_is_old(fleet: Harness, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_is_replaced_once_it_is_old(land: Harness, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def register(key: str) -> None:
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-        assert server.send("POST", "/api/agent/register", headers, b"{}").status == 200
+        assert world.send("POST", "/api/agent/register", headers, b"{}").status == 200
 
     def in_days(days: int) -> None:
         monkeypatch.setattr(clients, "utc_now", lambda: utc_now() + timedelta(days=days))
 
-    task: Options = {"name": "web1", "rotate_key_after_days": 90, "overlap_hours": 24}
-    first = fleet.ok("bbs_client", **task)["api_key"]
+    task: Options = {"name": "aging", "rotate_key_after_days": 90, "overlap_hours": 24}
+    first = land.ok("bbs_client", **task)["api_key"]
     in_days(91)
-    unused = fleet.ok("bbs_client", **task)
+    unused = land.ok("bbs_client", **task)
     assert not unused["changed"] and unused["api_key"] == first, "an agent has yet to come with it"
     register(first)
     in_days(89)
-    young = fleet.ok("bbs_client", **task)
+    young = land.ok("bbs_client", **task)
     assert not young["changed"] and young["client"]["registered_at"] and young["api_key"] is None
 
     in_days(91)
-    seen = len(server.writes())
-    assert fleet.ok("bbs_client", check=True, **task)["changed"] and len(server.writes()) == seen
-    replaced = fleet.ok("bbs_client", **task)
+    seen = len(world.writes())
+    assert land.ok("bbs_client", check=True, **task)["changed"] and len(world.writes()) == seen
+    replaced = land.ok("bbs_client", **task)
     assert replaced["changed"] and replaced["api_key"] not in (None, first)
-    again = fleet.ok("bbs_client", **task)
+    again = land.ok("bbs_client", **task)
     assert not again["changed"] and again["api_key"] == replaced["api_key"]
-    assert "rotate_key_after_days must be at least 1." in fleet.fails(
-        "bbs_client", name="web1", rotate_key_after_days=0
+    assert "rotate_key_after_days must be at least 1." in land.fails(
+        "bbs_client", name="aging", rotate_key_after_days=0
     )
+    land.ok("bbs_client", name="aging", state="absent")
 
 
 @pytest.mark.parametrize("taken", ["other", "Other"])

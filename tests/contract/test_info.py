@@ -62,6 +62,14 @@ def test_jobs(hosts: Harness, filters: dict[str, Any], count: int) -> None:
     assert [job["id"] for job in jobs] == sorted((job["id"] for job in jobs), reverse=True)
 
 
+def test_an_old_failure_is_found(hosts: Harness, upstream: Upstream) -> None:
+    """However many other jobs there have been since."""
+    for _number in range(250):
+        upstream.add_job(upstream.clients[0]["id"], upstream.plans[0], "completed")
+    found = hosts.ok("bbs_info", gather=["jobs"], client="web1", status=["failed", "cancelled"])["jobs"]
+    assert [job["status"] for job in found] == ["failed"]
+
+
 def test_server_wide_needs_no_clients(hosts: Harness, upstream: Upstream) -> None:
     upstream.log.clear()
     result = hosts.ok("bbs_info", gather=["queue", "storage"])
@@ -75,10 +83,12 @@ def test_limit(hosts: Harness) -> None:
 
 @pytest.fixture
 def everything(land: Harness, world: Any) -> Iterator[Harness]:
-    """A plan with a job, beside what the shared server has."""
+    """A plan with a job and an archive, beside what the shared server has."""
     land.ok("bbs_plan", client=HOST, name="daily", **PLAN_CASE.create)
     land.ok("bbs_job", client=HOST, plan="daily", wait=False)
+    world.add_archive("main", "plan1-2026-11-26_02-00-00")
     yield land
+    world.remove_archives()
     land.ok("bbs_job", client=HOST, plan="daily", state="cancelled")
     land.ok("bbs_plan", client=HOST, name="daily", state="absent")
 
@@ -96,7 +106,8 @@ def test_all_kinds(everything: Harness, world: Any) -> None:
     assert len(world.writes()) == writes and not found["changed"]
     assert set(gather) <= set(found)
     assert names(found["clients"]) == [HOST] and names(found["plans"]) == ["daily"]
-    assert names(found["repositories"]) == ["main", "second"] and found["archives"] == []
+    assert names(found["repositories"]) == ["main", "second"]
+    assert [(archive["client"], archive["repository"]) for archive in found["archives"]] == [(HOST, "main")]
     assert sorted(names(found["plugin_configs"])) == ["db", "hooks"]
     assert [job["plan_name"] for job in found["queue"]] == ["daily"]
     assert {"mysql_dump", "shell_hook"} <= {plugin["slug"] for plugin in found["plugins"]}
@@ -111,7 +122,10 @@ def test_all_kinds(everything: Harness, world: Any) -> None:
         ("plans", {"plan": "daily"}, ["daily"]),
         ("plans", {"plan": "other"}, []),
         ("plugin_configs", {"plugin": "mysql_dump"}, ["db"]),
-        ("archives", {"repository": "main"}, []),
+        ("archives", {}, ["plan1-2026-11-26_02-00-00"]),
+        ("archives", {"repository": "Main"}, ["plan1-2026-11-26_02-00-00"]),
+        ("archives", {"repository": "second"}, []),
+        ("archives", {"client": "nobody"}, []),
     ],
 )
 def test_filters(everything: Harness, kind: str, filters: dict[str, Any], expected: list[str]) -> None:

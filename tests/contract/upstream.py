@@ -399,7 +399,9 @@ class Upstream:
         wanted = match[1].replace("%2C", ",") if match else ""
         statuses = wanted.split(",") if self.version == NEW else [wanted]
         rows = [j for j in self.jobs if j["client"] == client and (not wanted or j["status"] in statuses)]
-        return Answer(200, {"jobs": rows[::-1], "total": len(rows), "limit": 50, "offset": 0})
+        given = re.search(r"limit=(\d+)", query)
+        limit = int(given[1]) if given else 50
+        return Answer(200, {"jobs": rows[::-1][:limit], "total": len(rows), "limit": limit, "offset": 0})
 
     def get_job(self, body: dict[str, Any], query: str, client: int, number: int) -> Answer:
         row = self._one(self.jobs, number)

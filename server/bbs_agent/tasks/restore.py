@@ -24,7 +24,7 @@ def restore(job: Job, host: Host) -> Result:
     def _progress(output: BorgOutput) -> None:
         job.count(files_processed=output.files, bytes_total=output.bytes_total, bytes_processed=output.bytes)
 
-    output = BorgOutput([], _progress)
+    output = BorgOutput([], _progress, written="the disk below {}".format(target))
     with borg_environment(job, host) as env:
         done = run_borg(job, host, env, output, cwd=target)
     report: Dict[str, Any] = {

@@ -81,7 +81,11 @@ def _wanted(databases: Any) -> List[Wanted]:
 
 
 def _extract(job: Job, host: Host, place: str) -> BorgOutput:
-    output = BorgOutput([], lambda found: job.count(files_processed=found.files, bytes_processed=found.bytes))
+
+    def _progress(found: BorgOutput) -> None:
+        job.count(files_processed=found.files, bytes_processed=found.bytes)
+
+    output = BorgOutput([], _progress, written="the disk below {}".format(place))
     with borg_environment(job, host) as env:
         done = run_borg(job, host, env, output, cwd=place)
     if done.code != 0:
