@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -60,7 +61,8 @@ def agent(lab: Lab, name: str = "measured") -> Iterator[Agent]:
     created = lab.call("POST", "/clients", {"name": name})
     config = folder / "etc" / "bbs-agent" / "config.ini"
     environment = os.environ | {"BBS_AGENT_CONFIG": str(config), "BORG_BASE_DIR": str(folder / "borg")}
-    command = [sys.executable, str(program)]
+    # The Python of the host, which the installer takes as well.
+    command = [shutil.which("python3", path="/usr/bin:/bin") or sys.executable, str(program)]
     configure = [*command, "configure", "--server", lab.server.url]
     subprocess.run(configure, env=environment, input=created["api_key"], text=True, check=True, capture_output=True)
     with subprocess.Popen([*command, "run", "--quiet"], env=environment, stdin=subprocess.DEVNULL) as process:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,15 +68,26 @@ class Lab:
         self.server.end()
 
     @contextmanager
-    def another(self, name: str, **settings: Any) -> Iterator[tuple[LiveServer, str]]:
+    def another(
+        self, name: str, environment: Mapping[str, str] | None = None, **settings: Any
+    ) -> Iterator[tuple[LiveServer, str]]:
         """One more server, and a token for it."""
-        server = LiveServer(self.folder / name, free_port(), free_port())
+        server = LiveServer(self.folder / name, free_port(), free_port(), environment or {})
         server.directory.mkdir()
         server.begin(**settings)
         try:
             yield server, server.mint("bench")
         finally:
             server.end()
+
+    @contextmanager
+    def as_installed(self) -> Iterator[tuple[LiveServer, str]]:
+        """A server as it is installed by default: without PostgreSQL's driver, which is here for the tests."""
+        hidden = self.folder / "hidden"
+        hidden.mkdir()
+        (hidden / "psycopg.py").write_text("raise ImportError\n")
+        with self.another("as-installed", {"PYTHONPATH": str(hidden)}) as made:
+            yield made
 
     @contextmanager
     def postgresql(self) -> Iterator[tuple[LiveServer, str]]:

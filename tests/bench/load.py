@@ -46,7 +46,7 @@ def wrk(url: str, key: str, seconds: float, method: str = "GET", body: str = "")
     :param key: of an agent, or a token
     :param body: see :data:`WRITING`
     """
-    _run(url, key, max(1, seconds / 5), method, body)
+    _run(url, key, seconds / 5, method, body)
     return _run(url, key, seconds, method, body)
 
 
@@ -55,7 +55,7 @@ def _run(url: str, key: str, seconds: float, method: str, body: str) -> Load:
         "wrk",
         "-t2",
         "-c8",
-        f"-d{round(seconds)}s",
+        f"-d{max(1, round(seconds))}s",
         "--latency",
         "--timeout=10s",
         "-H",

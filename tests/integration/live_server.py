@@ -11,7 +11,8 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class LiveServer:
     directory: Path
     port: int
     ssh_port: int
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -65,7 +67,7 @@ class LiveServer:
         """Run one of the server's programs."""
         return subprocess.run(
             [str(Path(sys.executable).parent / program), *arguments],
-            env=os.environ | {"BBS_SERVER_CONFIG": str(self.config)},
+            env=os.environ | self.environment | {"BBS_SERVER_CONFIG": str(self.config)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -35,7 +35,7 @@ def measure(lab: Lab) -> list[tuple[float, Mapping[str, float]]]:
 
 
 def _rates(lab: Lab) -> dict[str, float]:
-    api, seconds = f"{lab.server.url}/api/v1", lab.seconds / 3
+    api, seconds = f"{lab.server.url}/api/v1", lab.seconds / 5
     change = """'{"prune_days": ' .. count % 30 + 1 .. '}'"""
     return {
         "GET client": wrk(f"{api}/clients/7", lab.token, seconds).rate,
