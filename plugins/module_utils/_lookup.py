@@ -8,7 +8,12 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, Mapping, Sequence
 
 from ansible_collections.borgfleet.bbs.plugins.module_utils._client import ApiClient
-from ansible_collections.borgfleet.bbs.plugins.module_utils._errors import Ambiguous, ApiError, NotFound
+from ansible_collections.borgfleet.bbs.plugins.module_utils._errors import (
+    Ambiguous,
+    ApiError,
+    InvalidOption,
+    NotFound,
+)
 from ansible_collections.borgfleet.bbs.plugins.module_utils._field import Ref, unchanged
 from ansible_collections.borgfleet.bbs.plugins.module_utils._run import Task
 
@@ -45,6 +50,8 @@ def named(
 
 def find_client(api: ApiClient, name: str) -> Object | None:
     """A client by name, or by id when nothing has that name and it is a number."""
+    if not name.strip():
+        raise InvalidOption("client must not be empty.")
     found = named(api, "/clients", "clients", "client", name)
     if found is None and name.isdigit():
         return existing(api, f"/clients/{int(name)}")
@@ -75,14 +82,12 @@ def client_ref(task: Task, name: str) -> Ref:
 
 def missing(task: Task, kind: str, name: str, module: str) -> Ref:
     """A stand-in for what check mode would have created before; a failure otherwise."""
+    problem = f"There is no {kind} named {name} on {task.api.url}"
     if task.check_mode:
         if not task.foreseen(kind, name):
-            task.warn(
-                f"There is no {kind} named {name} on {task.api.url}. "
-                "If an earlier task of this play creates it, ignore this."
-            )
+            task.warn(f"{problem}. If an earlier task of this play creates it, ignore this.")
         return Ref(None, name)
-    raise NotFound(f"There is no {kind} named {name} on {task.api.url}: create it first with {module}.")
+    raise NotFound(f"{problem}: create it first with {module}.")
 
 
 def reference(

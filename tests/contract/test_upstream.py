@@ -263,10 +263,11 @@ class TestPlans:
             ({"day_of_week": "someday"}, "day_of_week: 'someday' is not a day"),
             ({"repository": "nowhere"}, "There is no repository named nowhere"),
             ({"plugin_configs": ["nothing"]}, "There is no plugin config named nothing"),
+            ({"client": " "}, "client must not be empty."),
         ],
     )
     def test_mistakes(self, planned: Harness, options: dict[str, Any], reason: str) -> None:
-        assert reason in planned.fails("bbs_plan", **DAILY, **options)
+        assert reason in planned.fails("bbs_plan", **{**DAILY, **options})
 
     def test_what_creation_needs(self, host: Harness) -> None:
         assert "give repository and directories" in host.fails("bbs_plan", **DAILY)
