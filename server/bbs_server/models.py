@@ -222,7 +222,7 @@ class Repository(Table):
     name = CharField(NAME_LENGTH)
     encryption = CharField(32)
     sealed_passphrase = TextField(null=True)
-    sealed_key = TextField(null=True)
+    sealed_config = TextField(null=True)
     storage_type = CharField(16)
     storage_location = ForeignKeyField(StorageLocation, null=True, on_delete="RESTRICT", backref="repositories")
     remote_ssh_config = ForeignKeyField(RemoteSshConfig, null=True, on_delete="RESTRICT", backref="repositories")
