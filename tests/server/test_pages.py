@@ -11,7 +11,7 @@ from typing import Any
 import peewee
 import pytest
 
-from bbs_server.models import Archive
+from bbs_server.models import Archive, Job
 
 from .conftest import Server, make_server
 from .test_fleet_size import fill
@@ -21,6 +21,7 @@ LISTS = {
     "/clients": "clients",
     "/repositories": "repositories",
     "/schedules": "schedules",
+    "/queue": "queue",
     "/clients/1/repositories/1/archives": "archives",
 }
 
@@ -30,6 +31,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with make_server(tmp_path_factory.mktemp("pages")) as server:
         fill(server, range(CLIENTS))
         with server.run.database.connection_context():
+            Job.update(status="queued").execute()
             for number in range(CLIENTS):
                 Archive.create(repository=1, name=f"a{number}", created_at=server.clock())
         yield server

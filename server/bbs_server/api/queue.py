@@ -9,7 +9,7 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from bbs_server.api.http import Blueprint, Message, Whole, done
+from bbs_server.api.http import Blueprint, Message, Page, Whole, done
 from bbs_server.api.plans import JobQueued
 from bbs_server.auth import principal, requires
 from bbs_server.runtime import runtime
@@ -75,8 +75,8 @@ class Queue(Schema):
     stats = fields.Nested(Statistics)
 
 
-class QueueFilter(Schema):
-    """How much of the past."""
+class QueueFilter(Page):
+    """How much of it, and of the past."""
 
     recent = Whole(load_default=10)
 
@@ -87,7 +87,7 @@ class QueueFilter(Schema):
 @blueprint.response(200, Queue)
 def get_queue(query: dict[str, Any]) -> dict[str, Any]:
     """Active jobs, oldest first, and the latest that ended."""
-    return jobs.queue(runtime(), principal(), query["recent"])
+    return jobs.queue(runtime(), principal(), **query)
 
 
 @blueprint.route("/queue/<id:job_id>/cancel", methods=["POST"])

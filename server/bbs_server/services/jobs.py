@@ -159,20 +159,20 @@ def extended(run: Runtime, job: Job) -> dict[str, Any]:
     }
 
 
-def queue(run: Runtime, caller: Principal, recent: int) -> dict[str, Any]:
-    """All active jobs, oldest first, with the latest that ended.
+def queue(run: Runtime, caller: Principal, recent: int, limit: int | None = None, offset: int = 0) -> dict[str, Any]:
+    """Active jobs, oldest first, and how many there are; with the latest that ended.
 
     :param recent: how many ended jobs, 1 to 50.
+    :param limit: how many active jobs; None: all.
     """
     rows = _with_names()
     if not caller.is_admin:
         rows = rows.where(Client.owner == caller.user)
     active = rows.where(Job.status.in_(states.ACTIVE)).order_by(Job.queued_at, Job.id)
     ended = rows.where(Job.completed_at.is_null(False)).order_by(Job.completed_at.desc(), Job.id.desc())
-    jobs = [_queued(job) for job in active]
     return {
-        "queue": jobs,
-        "count": len(jobs),
+        "queue": [_queued(job) for job in active.limit(limit).offset(offset)],
+        "count": active.count(),
         "recent": [_ended(job) for job in ended.limit(max(1, min(recent, 50)))],
         "slots": _slots(run),
         "stats": _statistics(run),
