@@ -25,7 +25,7 @@ _WRITERS, _MIGRATIONS = 0x626273_01, 0x626273_02
 
 _SESSION = {
     "timezone": "UTC",
-    # As long as SQLite's busy timeout: a writer that waits longer is told so.
+    # As long as SQLite's patience (db.py): a writer that waits longer is told so.
     "lock_timeout": "10s",
     "statement_timeout": "60s",
     # A process that hangs in a transaction holds all writers up.
