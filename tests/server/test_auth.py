@@ -17,7 +17,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from bbs_server.auth import LADDER, MAXIMUM_FAILURES, METRICS, WINDOW
-from bbs_server.models import Token, User
+from bbs_server.models import Archive, Token, User
 from bbs_server.runtime import Runtime
 from bbs_server.services import tokens
 
@@ -188,19 +188,43 @@ def test_a_deleted_user_takes_the_tokens_along(server: Server) -> None:
     assert server.call("GET", "/clients", token=token).status_code == 401
 
 
-def test_an_agent_reports_only_on_its_own_jobs(
+OF_ANOTHER_CLIENT = {
+    "POST /api/agent/catalog": 404,
+    "POST /api/agent/heartbeat": 200,
+    "POST /api/agent/info": 200,
+    "POST /api/agent/progress": 404,
+    "POST /api/agent/register": 200,
+    "GET /api/agent/ssh-key": 200,
+    "POST /api/agent/status": 404,
+    "GET /api/agent/tasks": 200,
+}
+"""What an agent's key opens when the request names a job and an archive of another client."""
+
+
+def test_an_agent_reaches_only_what_is_its_own(
     server: Server, client: dict[str, Any], repository: dict[str, Any]
 ) -> None:
     body = {"name": "p", "repository_id": repository["id"], "directories": "/etc"}
     plan = server.post(f"/clients/{client['id']}/plans", body)
     job = server.post(f"/clients/{client['id']}/plans/{plan['id']}/trigger")["job_id"]
-    other = server.post("/clients", {"name": "other"})["api_key"]
     server.agent("GET", "/tasks", client["api_key"])
+    with server.run.database.connection_context():
+        archive = Archive.create(repository=repository["id"], name="a", created_at=server.clock()).id
+    other = server.post("/clients", {"name": "other"})["api_key"]
+    report = {"job_id": job, "archive_id": archive, "files": [], "result": "completed", "hostname": "other"}
 
-    assert server.agent("GET", "/tasks", other).get_json()["tasks"] == []
-    for path, report in (("/progress", {}), ("/status", {"result": "completed"})):
-        assert server.agent("POST", path, other, {"job_id": job, **report}).status_code == 404
-        assert server.agent("POST", path, client["api_key"], {"job_id": job, **report}).status_code == 200
+    assert set(OF_ANOTHER_CLIENT) == {str(route) for route in for_agents(server)}
+    for route, status in OF_ANOTHER_CLIENT.items():
+        method, path = route.replace("/api/agent", "").split()
+        reply = server.agent(method, path, other, report)
+        assert reply.status_code == status, f"{route}: {reply.text}"
+        assert reply.get_json().get("tasks", []) == [], route
+    assert server.get(f"/jobs/{job}")["status"] == "sent"
+    assert server.get(f"/clients/{client['id']}")["hostname"] != "other"
+    keys = [server.agent("GET", "/ssh-key", key).get_json()["ssh_private_key"] for key in (client["api_key"], other)]
+    assert keys[0] != keys[1]
+    for path in ("/progress", "/status"):
+        assert server.agent("POST", path, client["api_key"], report).status_code == 200
 
 
 def test_the_key_of_a_deleted_client_opens_nothing(server: Server, client: dict[str, Any]) -> None:
