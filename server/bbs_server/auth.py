@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 from flask import g, request
 
@@ -105,10 +105,7 @@ def requires(scope: str, *, any_user: bool = False) -> Callable[[View], View]:
                 return dry_run.rehearse(view, kwargs)
             return view(*args, **kwargs)
 
-        # Both are read by the OpenAPI document, and by the test that every route has a scope.
-        guarded.required_scope = scope  # type: ignore[attr-defined]
-        guarded.any_user = any_user  # type: ignore[attr-defined]
-        return guarded  # type: ignore[return-value]  # functools.wraps keeps the view's signature
+        return _marked(cast(View, guarded), scope, any_user=any_user)
 
     return decorate
 
@@ -121,13 +118,17 @@ def requires_agent(view: View) -> View:
         g.agent = _authenticate_agent(runtime())
         return view(*args, **kwargs)
 
-    guarded.required_scope = "agent"  # type: ignore[attr-defined]
-    return guarded  # type: ignore[return-value]
+    return _marked(cast(View, guarded), "agent")
 
 
 def public(view: View) -> View:
     """Declare that a route needs no credentials."""
-    view.required_scope = None  # type: ignore[attr-defined]
+    return _marked(view, None)
+
+
+def _marked(view: View, scope: str | None, *, any_user: bool = False) -> View:
+    """Note on a view who may call it, for the OpenAPI document; decorators around it hand that on."""
+    vars(view).update(required_scope=scope, any_user=any_user)
     return view
 
 

@@ -66,7 +66,7 @@ def _object() -> dict[str, Any] | None:
     """What a GET shows of the request's object: at its own path, or at that of the object it is an action of."""
     for path in (request.path, request.path.rsplit("/", 1)[0]):
         try:
-            endpoint, arguments = current_app.create_url_adapter(request).match(path, "GET")  # type: ignore[union-attr]
+            endpoint, arguments = current_app.url_map.bind("").match(path, "GET")
             get: Any = current_app.view_functions[endpoint]
             shown = current_app.make_response(get(**arguments)).get_json()
         except (ApiError, HTTPException):

@@ -10,7 +10,7 @@ from typing import Any
 
 import peewee
 from flask import Flask, Response, jsonify
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from bbs_server import database_errors
 
@@ -124,8 +124,8 @@ def _http_error(error: HTTPException) -> Response:
         message = error.description or error.name
     response = jsonify({"error": message})
     response.status_code = status
-    if status == 405 and getattr(error, "valid_methods", None):
-        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))  # type: ignore[attr-defined]
+    if isinstance(error, MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
     return response
 
 

@@ -121,7 +121,7 @@ def _complete(operation: dict[str, Any], path: str, method: str, view: Any) -> N
     scope = view.required_scope
     if scope is not None:
         operation["security"] = [{"agent" if scope == "agent" else "token": []}]
-        operation["description"] = _credentials(scope, getattr(view, "any_user", False))
+        operation["description"] = _credentials(scope, view.any_user)
     answers = operation["responses"]
     answers.pop("default", None)
     if not any(status.startswith("2") for status in answers):

@@ -102,11 +102,7 @@ def _record(
                 path=url,
                 created_at=run.clock(),
             )
-            if secret:
-                repository.sealed_passphrase = run.keyring.seal(
-                    secret, table="repositories", column="passphrase", row=repository.id
-                )
-                repository.save(only=[Repository.sealed_passphrase])
+            repositories.keep_passphrase(run, repository, secret)
             audit.record(
                 run,
                 "repository.create",

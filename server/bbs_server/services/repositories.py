@@ -305,12 +305,17 @@ def add_row(
         size_is_stale=True,
         created_at=run.clock(),
     )
+    keep_passphrase(run, repository, secret)
+    return repository
+
+
+def keep_passphrase(run: Runtime, repository: Repository, secret: str | None) -> None:
+    """Seal what opens a new repository, if anything has to; inside a transaction."""
     if secret:
         repository.sealed_passphrase = run.keyring.seal(
             secret, table="repositories", column="passphrase", row=repository.id
         )
         repository.save(only=[Repository.sealed_passphrase])
-    return repository
 
 
 @contextmanager
