@@ -22,8 +22,9 @@ clean: ## stop what quickstart started and remove all that was made here
 	@rm -rf .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache server/build tests/output
 
 VENV := .venv
-# Three at a time, since much is waiting; whole files: a file's tests share servers that are dear to start.
-PYTEST ?= -n 3 --dist loadfile
+# Three at a time, since much is waiting; whole files: a file's tests share servers that are dear to start. In the
+# order of tests/conftest.py, not by number of tests.
+PYTEST ?= -n 3 --dist loadfile --no-loadscope-reorder
 STAMP := $(VENV)/.test-requirements
 
 # One virtual environment for the quickstart and for work on the project; the stamp tells what it holds.

@@ -27,6 +27,7 @@ from .conftest import LiveServer, free_port
 from .line import Ask, line
 from .live_server import children
 
+pytestmark = pytest.mark.slow
 SLOW = "--upload-ratelimit 500"
 
 

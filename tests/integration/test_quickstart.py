@@ -19,6 +19,7 @@ import pytest
 
 from .conftest import Checkout, Run
 
+pytestmark = pytest.mark.slow
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting file systems needs root")
 
 
