@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from . import differences
+from . import differences, recordings
 from .compare import Difference
 from .recordings import FILES
 
@@ -31,3 +31,14 @@ def test_every_listed_difference_exists(replayed: dict[str, list[Difference]]) -
 
 def test_every_row_gives_a_reason() -> None:
     assert all(row.reason for row in differences.rows())
+
+
+def test_without_the_recordings_it_is_skipped_but_not_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recordings, "__file__", "/nowhere/recordings.py")
+    monkeypatch.delenv(recordings.REQUIRED, raising=False)
+    with pytest.raises(pytest.skip.Exception, match=r"put them into \.\./shared/reference"):
+        recordings.nullable()
+
+    monkeypatch.setenv(recordings.REQUIRED, "required")
+    with pytest.raises(FileNotFoundError, match=r"put them into \.\./shared/reference"):
+        recordings.nullable()
