@@ -208,9 +208,13 @@ class ApiClient:
         if status == TOO_MANY_REQUESTS:
             raise self._throttled(response)
         if status in GATEWAY_STATUSES and not (isinstance(body, dict) and "status" in body):
-            raise _Passing(self._refusal(method, path, status, body), maybe_done=True)
+            wait = _seconds(response.headers.get("Retry-After"))
+            raise _Passing(self._refusal(method, path, status, body), wait=wait, maybe_done=True)
         if status == 204:
             return {}
+        if 300 <= status < 400:
+            target = response.headers.get("Location", "another address")
+            raise TransportError(f"The server at {self.url} redirects to {target}. Set url to that.")
         if body is None:
             raise self._not_json(method, path, response)
         if status >= 400:
@@ -238,9 +242,6 @@ class ApiClient:
                 "or url is not the address of a Borg Backup Server.",
                 status,
             )
-        if 300 <= status < 400:
-            target = response.headers.get("Location", "another address")
-            return TransportError(f"The server at {self.url} redirects to {target}. Set url to that.")
         if status >= 500:
             return ApiError(
                 f"The server at {self.url} failed on {method} {API_ROOT}{path} (HTTP {status}) and gives "

@@ -44,6 +44,7 @@ class Converger:
         self.name: str = task.params["name"].strip()
         if not self.name:
             raise InvalidOption("name must not be empty.")
+        self.new_name: str = (task.params.get("new_name") or "").strip()
         self.client_id: int | None = None
 
     @classmethod
@@ -89,14 +90,14 @@ class Converger:
             self.client_id = self.client_of_absent() if absent else self.client()
             if self.client_id is None:
                 return None
-        current, new_name = self.find(self.name), (self.task.params.get("new_name") or "").strip()
-        if not new_name or self.same_name(new_name, self.name):
+        current = self.find(self.name)
+        if not self.new_name or self.same_name(self.new_name, self.name):
             return current
-        renamed = self.find(new_name)
+        renamed = self.find(self.new_name)
         if current is not None and renamed is not None:
             raise InvalidOption(
                 f"The {self.resource.name} {self.name} cannot be renamed: there is already one named "
-                f"{new_name} (id {renamed['id']})."
+                f"{self.new_name} (id {renamed['id']})."
             )
         return current if current is not None else renamed
 
@@ -126,7 +127,7 @@ class Converger:
         """The options that the task gives, with the name that the object shall have in the end."""
         params = self.task.params
         given = {f.option: params[f.option] for f in self.resource.fields if f.option in self.task.given}
-        return {**given, "name": params.get("new_name") or self.name}
+        return {**given, "name": self.new_name or self.name}
 
     def policy(self) -> Policy:
         return Policy(update_unreadable=bool(self.task.params.get("update_unreadable")))

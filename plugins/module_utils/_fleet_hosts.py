@@ -179,7 +179,7 @@ class Host:
 
 
 def _labels(entry: Entry) -> set[str]:
-    new_name = entry.params.get("new_name")
+    new_name = (entry.params.get("new_name") or "").strip()
     renamed = {entry.kind.label({**entry.params, "name": new_name})} if new_name else set()
     return {entry.label} | renamed
 

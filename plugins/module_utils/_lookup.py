@@ -50,12 +50,22 @@ def named(
 
 def find_client(api: ApiClient, name: str) -> Object | None:
     """A client by name, or by id when nothing has that name and it is a number."""
-    if not name.strip():
-        raise InvalidOption("client must not be empty.")
+    name = written("client", name)
     found = named(api, "/clients", "clients", "client", name)
-    if found is None and name.isdigit():
+    if found is None and name.isdecimal():
         return existing(api, f"/clients/{int(name)}")
     return found
+
+
+def written(kind: str, name: str) -> str:
+    """A name that a playbook refers to something by, as servers store it.
+
+    :raises InvalidOption: it is blank
+    """
+    trimmed = name.strip()
+    if not trimmed:
+        raise InvalidOption(f"{kind} must not be empty.")
+    return trimmed
 
 
 def existing(api: ApiClient, path: str) -> Object | None:
@@ -99,16 +109,18 @@ def reference(
     identity: Callable[[str], str] = unchanged,
 ) -> Ref | None:
     """What a name, or else an id, refers to in a list; None when there is no such object."""
+    name = written(kind, name)
     found = named(api, collection, items, kind, name, identity)
     if found is not None:
         return Ref(found["id"], found["name"])
-    return chosen(api.get_list(collection, items), kind, name, identity) if name.isdigit() else None
+    return chosen(api.get_list(collection, items), kind, name, identity) if name.isdecimal() else None
 
 
 def chosen(objects: Sequence[Mapping[str, Any]], kind: str, name: str, name_of: Callable[[str], str]) -> Ref | None:
     """The object among some that carries a name, or whose id it is."""
+    name = written(kind, name)
     matches = [dict(item) for item in objects if name_of(item["name"]) == name_of(name)]
-    if not matches and name.isdigit():
+    if not matches and name.isdecimal():
         matches = [dict(item) for item in objects if item["id"] == int(name)]
     found = only(kind, name, matches)
     return None if found is None else Ref(found["id"], found["name"])

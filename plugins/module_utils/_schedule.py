@@ -24,7 +24,7 @@ def _time(text: str) -> str:
     match = re.fullmatch(r"(\d{1,2}):(\d{2})", text)
     if match and int(match[1]) < 24 and int(match[2]) < 60:
         return f"{int(match[1]):02d}:{match[2]}"
-    hint = " (quote it in YAML, which takes 12:30 for a number)" if text.isdigit() else ""
+    hint = " (quote it in YAML, which takes 12:30 for a number)" if text.isdecimal() else ""
     raise ValueError(f"{text!r} is not a time of day such as '02:30'{hint}")
 
 
@@ -48,7 +48,7 @@ def days_of_week(values: list[Any]) -> list[int]:
 
 
 def _day_of_week(text: str) -> int:
-    if text.isdigit() and int(text) < len(DAYS):
+    if text.isdecimal() and int(text) < len(DAYS):
         return int(text)
     for number, name in enumerate(DAYS):
         if text in (name, name[:3]):
@@ -74,7 +74,7 @@ def days_of_month(values: list[Any]) -> list[str]:
     """Days of the month in ascending order, the last one at the end."""
     entries = {str(value).strip().lower() for value in values} - {""}
     numbers = entries - {LAST_DAY}
-    wrong = sorted(entry for entry in numbers if not (entry.isdigit() and 1 <= int(entry) <= 31))
+    wrong = sorted(entry for entry in numbers if not (entry.isdecimal() and 1 <= int(entry) <= 31))
     if wrong:
         raise ValueError(f"{wrong[0]!r} is not a day of the month: use 1 to 31, or '{LAST_DAY}'")
     days = {int(entry) for entry in numbers}

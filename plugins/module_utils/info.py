@@ -10,7 +10,7 @@ from typing import Any, Callable, List, Mapping
 from ansible_collections.borgfleet.bbs.plugins.module_utils._client import ApiClient
 from ansible_collections.borgfleet.bbs.plugins.module_utils._errors import InvalidOption
 from ansible_collections.borgfleet.bbs.plugins.module_utils._field import slug
-from ansible_collections.borgfleet.bbs.plugins.module_utils._lookup import Object, find_client
+from ansible_collections.borgfleet.bbs.plugins.module_utils._lookup import Object, find_client, written
 from ansible_collections.borgfleet.bbs.plugins.module_utils._run import Module, Result, Task
 
 Objects = List[Object]
@@ -53,9 +53,10 @@ class Info:
         ]
 
     def repositories(self) -> Objects:
-        wanted = self.task.params["repository"]
+        given = self.task.params["repository"]
+        wanted = None if given is None else slug(written("repository", given))
         found = self.of_clients("repositories", "repositories", _named(wanted))
-        return [item for item in found if wanted is None or item["name"] == slug(wanted)]
+        return [item for item in found if wanted in (None, item["name"])]
 
     def plans(self) -> Objects:
         wanted = self.task.params["plan"]

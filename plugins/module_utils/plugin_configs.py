@@ -172,7 +172,7 @@ class PluginConfigs(Converger):
                 "Leave it out to keep what is stored."
             )
         return {
-            "name": self.task.params["new_name"] or self.name,
+            "name": self.new_name or self.name,
             **{f"config.{key}": value for key, value in wanted.items()},
         }
 

@@ -25,10 +25,10 @@ def moment(value: str) -> str:
     text = str(value).strip()
     try:
         parsed = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
-    except ValueError:
+        aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)
+        return aware.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+    except (OverflowError, ValueError):
         raise ValueError(f"{text!r} is not a time such as '2030-01-31 00:00:00' (UTC)") from None
-    aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)
-    return aware.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def moment_from_wire(value: str | None) -> str | None:
@@ -146,8 +146,8 @@ class Tokens(Converger):
 
     def delete(self, current: Object) -> None:
         super().delete(current)
-        if self.dest and self.task.params["state"] == "absent" and os.path.exists(self.dest):
-            os.unlink(self.dest)
+        if self.dest and self.task.params["state"] == "absent":
+            remove(self.dest)
 
     def report(self, obj: Object | None, outcome: Outcome) -> Result:
         value = (obj or {}).get("token")
@@ -219,8 +219,18 @@ def _holds_token(path: str) -> bool:
     try:
         with open(path, encoding="utf-8") as file:
             return bool(file.read().strip())
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return False
+
+
+def remove(path: str) -> None:
+    """Remove the file of a token that has been revoked, if it is there."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise BbsError(f"The token is revoked, but {path} cannot be removed: {error.strerror}.") from error
 
 
 def write_private(path: str, content: str) -> None:

@@ -170,6 +170,30 @@ def test_replace_goes_back_to_defaults(live: Begin) -> None:
     assert life.step(config={"password": "canary-2"})["diff"]["after"]["config.password"] == "(changed)"
 
 
+@pytest.mark.parametrize(
+    ("module", "options", "reason"),
+    [
+        ("bbs_plan", {"repository": " ", "directories": ["/etc"]}, "repository must not be empty."),
+        ("bbs_plan", {**PLAN_CASE.create, "plugin_configs": [""]}, "plugin config must not be empty."),
+        ("bbs_plan", {**PLAN_CASE.create, "repository": "²"}, "There is no repository named ² on"),
+        ("bbs_plan", {**PLAN_CASE.create, "client": "²"}, "There is no client named ² on"),
+        ("bbs_repository", {"storage_location": ""}, "storage location must not be empty."),
+        ("bbs_repository", {"storage_location": "²"}, "There is no storage location named ² on"),
+    ],
+)
+def test_a_reference_to_nothing_is_named(land: Harness, module: str, options: Options, reason: str) -> None:
+    assert reason in land.fails(module, **{"client": HOST, "name": "new", **options})
+
+
+def test_blank_names_mean_nothing_new(land: Harness) -> None:
+    made = land.ok("bbs_client", name=" blank ", new_name=" ")
+    assert made["changed"] and made["client"]["name"] == "blank"
+    assert not land.ok("bbs_client", name="blank", new_name="")["changed"]
+    assert land.ok("bbs_info", client=" blank ")["clients"][0]["name"] == "blank"
+    assert "repository must not be empty." in land.fails("bbs_info", gather=["repositories"], repository=" ")
+    land.ok("bbs_client", name="blank", state="absent")
+
+
 def test_keep_data(land: Harness, live: Begin) -> None:
     """What stays on the disk stands in the way of a repository of the same name."""
     life = live(REPOSITORY_CASE)

@@ -56,6 +56,8 @@ def test_lost_file(fleet: Harness, tmp_path: Path) -> None:
     fleet.ok("bbs_token", name="deploy")
     message = fleet.fails("bbs_token", name="deploy", dest=str(dest))
     assert "the server never repeats a token: set rotate to true" in message
+    dest.write_bytes(b"\xff no token")
+    assert fleet.fails("bbs_token", name="deploy", dest=str(dest)) == message
     assert fleet.ok("bbs_token", name="deploy", dest=str(dest), rotate=True)["changed"]
     assert dest.read_text().startswith("bbs_tok_")
 
@@ -85,6 +87,13 @@ def test_absent_removes_the_file(fleet: Harness, tmp_path: Path) -> None:
     assert dest.exists()
     assert fleet.ok("bbs_token", name="deploy", dest=str(dest), state="absent")["changed"]
     assert not dest.exists()
+
+
+def test_a_file_that_cannot_be_removed(fleet: Harness, tmp_path: Path) -> None:
+    fleet.ok("bbs_token", name="deploy")
+    message = fleet.fails("bbs_token", name="deploy", dest=str(tmp_path), state="absent")
+    assert message == f"The token is revoked, but {tmp_path} cannot be removed: Is a directory."
+    assert fleet.ok("bbs_token", name="deploy")["changed"]
 
 
 def test_unwritable(fleet: Harness, tmp_path: Path) -> None:

@@ -116,6 +116,12 @@ def test_retry_after_is_honoured(play: Any) -> None:
     assert stage.pauses == [7.0]
 
 
+def test_retry_after_of_a_busy_server_is_honoured(play: Any) -> None:
+    stage = play(answer(503, '{"error": "busy"}', **{"Retry-After": "5"}), answer(200))
+    stage.api.put("/x", {})
+    assert stage.pauses == [5.0]
+
+
 def test_retry_after_as_a_date(play: Any) -> None:
     stage = play(answer(429, **{"Retry-After": "Mon, 01 Jan 2001 00:00:00 GMT"}), answer(200))
     stage.api.get("/x")
@@ -178,8 +184,9 @@ def test_empty_500(play: Any) -> None:
         play(answer(500, "")).api.put("/x", {})
 
 
-def test_redirect_is_not_followed(play: Any) -> None:
-    stage = play(answer(301, "", Location="https://other.example/"))
+@pytest.mark.parametrize("body", ["", '{"message": "Moved"}'])
+def test_redirect_is_not_followed(play: Any, body: str) -> None:
+    stage = play(answer(301, body, Location="https://other.example/"))
     with pytest.raises(TransportError, match=r"redirects to https://other\.example/"):
         stage.api.post("/x", {})
     assert len(stage.script.asked) == 1

@@ -74,7 +74,7 @@ def test_days_of_week(given: list[str], expected: list[int]) -> None:
     assert _schedule.days_of_week(given) == expected
 
 
-@pytest.mark.parametrize("wrong", ["7", "-1", "someday", "s"])
+@pytest.mark.parametrize("wrong", ["7", "-1", "someday", "s", "²"])
 def test_wrong_day_of_week(wrong: str) -> None:
     with pytest.raises(ValueError, match="is not a day: use sunday"):
         _schedule.days_of_week([wrong])
@@ -97,7 +97,7 @@ def test_days_of_month(given: list[str], expected: list[str]) -> None:
     assert _schedule.days_of_month(given) == expected
 
 
-@pytest.mark.parametrize("wrong", ["0", "32", "x"])
+@pytest.mark.parametrize("wrong", ["0", "32", "x", "²"])
 def test_wrong_day_of_month(wrong: str) -> None:
     with pytest.raises(ValueError, match="is not a day of the month"):
         _schedule.days_of_month([wrong])
