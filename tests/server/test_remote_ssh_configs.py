@@ -129,7 +129,7 @@ def test_keys_in_pem_and_with_windows_line_ends_are_taken_but_none_with_a_passph
     locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x")).decode()
 
     assert server.call("POST", PATH, values(ssh_private_key=pem.replace("\n", "\r\n"))).status_code == 201
-    reply = server.call("POST", PATH, values(ssh_private_key=locked))
+    reply = server.call("POST", PATH, values(name="locked", ssh_private_key=locked))
     assert (reply.status_code, "without a passphrase" in reply.json["error"]) == (422, True)
 
 
@@ -161,6 +161,15 @@ def test_a_change_keeps_the_key_unless_one_is_given(server: Server) -> None:
     assert server.call("PUT", path, {"ssh_private_key": ""}).status_code == 422
     assert server.call("PUT", path, {"remote_host": " "}).status_code == 422
     assert server.call("PUT", f"{PATH}/999", {"name": "x"}).status_code == 404
+
+
+def test_a_name_is_given_once(server: Server) -> None:
+    first, second = server.post(PATH, values()), server.post(PATH, values(name="other"))
+    for method, path, body in (("POST", PATH, values()), ("PUT", f"{PATH}/{second['id']}", {"name": " offsite "})):
+        reply = server.call(method, path, body)
+        assert (reply.status_code, reply.json["reason"]) == (409, "name_taken"), reply.json
+    assert server.call("PUT", f"{PATH}/{first['id']}", {"name": "offsite", "remote_port": 23}).status_code == 200
+    assert [config["name"] for config in server.get(PATH)["remote_ssh_configs"]] == ["offsite", "other"]
 
 
 def test_deletion(server: Server) -> None:

@@ -85,6 +85,18 @@ def test_only_one_location_is_the_default(
     assert (folder / str(client["id"]) / "main").is_dir()
 
 
+def test_a_label_is_given_once(server: Server, folder: Path, location: dict[str, Any]) -> None:
+    elsewhere = folder.parent / "elsewhere"
+    elsewhere.mkdir()
+    asked = [("POST", "/storage", {"label": "Second", "path": str(elsewhere)})]
+    asked += [("PUT", f"/storage/{location['id']}", {"label": "Default"})]
+    for method, path, body in asked:
+        reply = server.call(method, path, body)
+        assert (reply.status_code, reply.json["reason"]) == (409, "name_taken"), reply.json
+    assert server.call("PUT", f"/storage/{location['id']}", {"label": "Second"}).status_code == 200
+    assert [row["name"] for row in server.get("/storage")["local"]] == ["Default", "Second"]
+
+
 def test_stated_capacity(server: Server, location: dict[str, Any]) -> None:
     path = f"/storage/{location['id']}"
     assert server.call("PUT", path, {"capacity_bytes": 10**12}).json["capacity_bytes"] == 10**12

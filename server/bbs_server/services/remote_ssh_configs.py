@@ -66,9 +66,11 @@ def create(run: Runtime, values: Mapping[str, Any]) -> RemoteSshConfig:
     """Store a configuration.
 
     :raises Unprocessable: a field is missing or wrong.
+    :raises Conflict: the name is taken.
     """
     private_key, columns = _complete(values)
     with run.writing():
+        _refuse_taken(columns["name"])
         config: RemoteSshConfig = RemoteSshConfig.create(created_at=run.clock(), **columns)
         _seal(run, config, private_key)
         config.save(only=[RemoteSshConfig.sealed_private_key])
@@ -82,7 +84,7 @@ def update(run: Runtime, config: RemoteSshConfig, values: Mapping[str, Any]) -> 
     The place of existing repositories does not change: their data would not follow.
 
     :raises Unprocessable: nothing to change, or a wrong value.
-    :raises Conflict: repositories lie at the place that would change.
+    :raises Conflict: the name is taken, or repositories lie at the place that would change.
     """
     given = {name: value for name, value in values.items() if name != "ssh_private_key" or value}
     if not given:
@@ -101,6 +103,8 @@ def update(run: Runtime, config: RemoteSshConfig, values: Mapping[str, Any]) -> 
             repositories=used,
         )
     with run.writing():
+        if columns.get("name", config.name) != config.name:
+            _refuse_taken(columns["name"])
         for name, value in columns.items():
             setattr(config, name, value)
         config.provider = _provider(config.provider, config.remote_host)
@@ -336,6 +340,12 @@ def _checked_key(field: str, value: str) -> str:
         return checked_private_key(value)
     except ValueError as error:
         raise Unprocessable(f"{field}: {error}") from error
+
+
+def _refuse_taken(name: str) -> None:
+    # Repositories say by this name where they shall lie.
+    if RemoteSshConfig.select().where(RemoteSshConfig.name == name).exists():
+        raise Conflict(f'A remote SSH config named "{name}" already exists.', reason="name_taken")
 
 
 def _provider(given: str | None, host: str) -> str | None:

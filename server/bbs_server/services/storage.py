@@ -108,10 +108,11 @@ def create(run: Runtime, *, label: str | None, path: str | None, is_default: boo
     """Add a location: an existing folder in which the server may write.
 
     :raises Invalid: no label, or a path that cannot be a location.
-    :raises Conflict: the folder is, holds or lies in a location already.
+    :raises Conflict: the label is taken, or the folder is, holds or lies in a location already.
     """
     label, folder = names.checked(label or "", "label"), _checked_folder(path or "")
     with _changing(run):
+        _refuse_taken(label)
         for other in StorageLocation.select():
             _refuse_overlap(folder, Path(other.path))
         if is_default:
@@ -128,6 +129,7 @@ def update(run: Runtime, location: StorageLocation, values: Mapping[str, Any]) -
 
     :param values: ``capacity_bytes`` null or 0: measure instead.
     :raises Unprocessable: nothing to change, or a change that is not possible.
+    :raises Conflict: the label is taken.
     """
     if not values:
         raise Unprocessable("No fields to update: send label, is_default or capacity_bytes.")
@@ -138,8 +140,10 @@ def update(run: Runtime, location: StorageLocation, values: Mapping[str, Any]) -
     if location.is_default and values.get("is_default") is False:
         raise Unprocessable("is_default: make another location the default instead.")
     with run.writing():
-        if "label" in values:
-            location.label = names.checked(values["label"], "label")
+        label = names.checked(values.get("label", location.label), "label")
+        if label != location.label:
+            _refuse_taken(label)
+            location.label = label
         if "capacity_bytes" in values:
             location.capacity_bytes = values["capacity_bytes"] or None
         if values.get("is_default"):
@@ -216,6 +220,12 @@ def _checked_folder(path: str) -> Path:
     if not usable:
         raise Invalid("path: must be an existing directory that the server can write to.")
     return folder
+
+
+def _refuse_taken(label: str) -> None:
+    # Repositories say by this name where they shall lie.
+    if StorageLocation.select().where(StorageLocation.label == label).exists():
+        raise Conflict(f'A storage location named "{label}" already exists.', reason="name_taken")
 
 
 def _refuse_overlap(folder: Path, other: Path) -> None:
