@@ -61,6 +61,25 @@ def test_a_user_sees_only_their_own_clients_and_changes_nothing_else(
     assert {row["agent_id"] for row in server.get("/log", token=token)["log"]} == {client["id"]}
 
 
+def test_no_page_tells_a_user_of_others_clients(
+    server: Server, client: dict[str, Any], repository: dict[str, Any], viewer: dict[str, Any]
+) -> None:
+    token = token_of(server, viewer)
+    body = {"name": "nightly", "repository_id": repository["id"], "directories": "/etc"}
+    server.post(f"/clients/{client['id']}/plans", body)
+    server.clock.forward(hours=49)
+    server.work()
+    rules = [rule for rule in server.app.url_map.iter_rules() if not rule.arguments and "GET" in (rule.methods or ())]
+    open_to_all = {rule.rule for rule in rules if vars(server.app.view_functions[rule.endpoint])["any_user"]}
+    assert {"/api/v1/clients", "/api/v1/health", "/api/v1/queue"} <= open_to_all
+    for page in open_to_all:
+        shown = [
+            server.http.get(page, headers={"Authorization": f"Bearer {one}"}).text for one in (server.token, token)
+        ]
+        assert client["name"] not in shown[1], page
+        assert client["name"] in shown[0] or "preview" in page or "capacity" in page, page
+
+
 def test_deletion_takes_the_tokens_and_leaves_the_clients(
     server: Server, client: dict[str, Any], viewer: dict[str, Any]
 ) -> None:

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from marshmallow import Schema, fields
 
 from bbs_server.api.http import Blueprint
-from bbs_server.auth import requires
+from bbs_server.auth import principal, requires
 from bbs_server.runtime import runtime
 from bbs_server.services import health
 
@@ -32,5 +32,5 @@ class Health(Schema):
 @blueprint.alt_response(503, schema=Health)
 def get_health() -> ResponseReturnValue:
     """Whether the server does its work; 503 when something is critical."""
-    report = health.report(runtime())
+    report = health.report(runtime(), principal())
     return report, 503 if report["status"] == health.CRITICAL else 200

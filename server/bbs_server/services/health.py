@@ -13,6 +13,7 @@ from typing import Any
 import peewee
 
 from bbs_server import __version__
+from bbs_server.auth import Principal
 from bbs_server.clock import wire
 from bbs_server.models import Client, Job, Plan, Setting, StorageLocation
 from bbs_server.runtime import Runtime
@@ -47,15 +48,15 @@ def last_round() -> datetime | None:
     return datetime.fromisoformat(found.value).astimezone(UTC) if found else None
 
 
-def report(run: Runtime) -> dict[str, Any]:
-    """All checks, with the worst of them on top."""
+def report(run: Runtime, caller: Principal) -> dict[str, Any]:
+    """All checks, with the worst of them on top. Who is no administrator reads the names of their own clients only."""
     checks = {
         "database": _database(),
         "scheduler": _scheduler(run),
         "storage": _storage(),
         "catalog": {"status": OK, "message": "Catalogues lie beside the repositories; no second database is needed"},
         "clients": _clients(run),
-        "backups": _backups(run),
+        "backups": _backups(run, caller),
         "maintenance": _maintenance(),
     }
     return {
@@ -142,9 +143,9 @@ def clients_by_status(run: Runtime) -> dict[str, int]:
     return {"online": online, "offline": total - setup - online, "error": 0, "setup": setup}
 
 
-def _backups(run: Runtime) -> dict[str, Any]:
+def _backups(run: Runtime, caller: Principal) -> dict[str, Any]:
     now = run.clock()
-    overdue = _overdue(run)
+    overdue = _overdue(run, caller)
     failed = Job.select().where((Job.status == states.FAILED) & (Job.completed_at >= now - _DAY)).count()
     stalled = Job.select().where((Job.status == states.RUNNING) & (Job.last_progress_at < now - _STALLED)).count()
     waiting = Job.select().where(Job.status == states.QUEUED).count()
@@ -163,9 +164,11 @@ def _backups(run: Runtime) -> dict[str, Any]:
     }
 
 
-def _overdue(run: Runtime) -> list[dict[str, Any]]:
-    """Clients with a plan that should have succeeded since."""
+def _overdue(run: Runtime, caller: Principal) -> list[dict[str, Any]]:
+    """Clients that the caller may see, with a plan that should have succeeded since."""
     rows = Plan.select(Plan, Client).join(Client).order_by(Client.name, Client.id)
+    if not caller.is_admin:
+        rows = rows.where(Client.owner == caller.user)
     found: dict[int, dict[str, Any]] = {}
     for plan in rows:
         if freshness.is_stale(run, plan):
