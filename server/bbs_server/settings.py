@@ -212,17 +212,30 @@ _TYPES: dict[str, tuple[type, str]] = {
 }
 
 
-_LEAST = {"lease_seconds": 5, "worker_interval": 1, "server_jobs": 1}
-"""Numbers below which a server would not work."""
+_PORTS = (1, 65_535)
+_MOST = 100_000
+_BOUNDS = {
+    "listen_port": _PORTS,
+    "ssh_port": _PORTS,
+    "agent_poll_interval": (1, 3600),
+    "max_queue": (1, _MOST),
+    "server_jobs": (1, 100),
+    "splay_minutes": (0, 24 * 60),
+    "worker_interval": (1, 3600),
+    "lease_seconds": (5, _MOST),
+    "web_processes": (1, 1000),
+    "web_threads": (1, 1000),
+}
+"""The least and the greatest number with which a server works; all others are from 0 to ``_MOST``."""
 
 
 def _check_type(name: str, declared: str, value: Any) -> None:
     expected, description = _TYPES[declared]
-    least = _LEAST.get(name, 0)
     right = isinstance(value, expected | Path if declared == "Path" else expected)
     if expected is int:
-        right = right and not isinstance(value, bool) and value >= least
-        description = f"a whole number, {least} or more"
+        least, most = _BOUNDS.get(name, (0, _MOST))
+        right = right and not isinstance(value, bool) and least <= value <= most
+        description = f"a whole number from {least} to {most}"
     if expected is list:
         right = right and all(isinstance(item, str) for item in value)
     if not right:

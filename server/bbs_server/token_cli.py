@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 
 import click
 
+from bbs_server.auth import SCOPES
 from bbs_server.clock import wire
-from bbs_server.command_line import config_option, load_settings, run_command
-from bbs_server.runtime import Runtime
+from bbs_server.command_line import config_option, run_command, running
 from bbs_server.services import tokens
 
 _ROW = "%-30s %-15s %-20s %-20s"
@@ -23,22 +22,20 @@ _ROW = "%-30s %-15s %-20s %-20s"
 @click.pass_context
 def cli(context: click.Context, config: Path) -> None:
     """Mint, list and revoke API tokens, on the server's own machine."""
+    context.obj = config
     if context.invoked_subcommand is None:
         # Upstream's command succeeds here, and scripts may count on it.
         click.echo(context.get_help())
-        return
-    run = context.with_resource(closing(Runtime.open(load_settings(config))))
-    context.obj = run
-    context.with_resource(run.database.connection_context())
 
 
 @cli.command()
 @click.option("--name", required=True, help="A name of your choice; it must be new.")
-@click.option("--scope", default="admin", show_default=True, help="admin, provision or read.")
+@click.option("--scope", type=click.Choice(SCOPES), default="admin", show_default=True, help="What it may do.")
 @click.pass_obj
-def create(run: Runtime, name: str, scope: str) -> None:
+def create(config: Path, name: str, scope: str) -> None:
     """Print a new token and nothing else to standard output."""
-    _, text = tokens.create(run, tokens.administrator(), name, scope=scope)
+    with running(config) as run:
+        _, text = tokens.create(run, tokens.administrator(), name, scope=scope)
     click.echo(text)
     click.echo(f'Token "{name}" created.', err=True)
     click.echo("It is shown this once: store it now.", err=True)
@@ -46,9 +43,10 @@ def create(run: Runtime, name: str, scope: str) -> None:
 
 @cli.command(name="list")
 @click.pass_obj
-def list_tokens(run: Runtime) -> None:
+def list_tokens(config: Path) -> None:
     """Print all tokens, oldest first."""
-    rows = tokens.oldest_first()
+    with running(config):
+        rows = tokens.oldest_first()
     if not rows:
         click.echo("No tokens.")
         return
@@ -61,9 +59,10 @@ def list_tokens(run: Runtime) -> None:
 @cli.command()
 @click.argument("name")
 @click.pass_obj
-def revoke(run: Runtime, name: str) -> None:
+def revoke(config: Path, name: str) -> None:
     """End the token of that name at once."""
-    tokens.revoke_named(run, name)
+    with running(config) as run:
+        tokens.revoke_named(run, name)
     click.echo(f'Token "{name}" revoked.')
 
 

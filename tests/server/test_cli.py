@@ -166,9 +166,20 @@ def test_status_and_stop_without_a_server(ready: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [cli.cli, token_cli.cli])
-def test_help_tells_every_command(command: Any, config: Path) -> None:
-    shown = run(command, config, "--help")
-    assert shown.exit_code == 0
-    for name, sub in command.commands.items():
-        assert name in shown.stdout
-        assert sub.help
+def test_help_tells_every_command_where_no_server_is(command: Any, tmp_path: Path) -> None:
+    def look(group: Any, *words: str) -> None:
+        shown = run(command, tmp_path / "nowhere.toml", *words, "--help")
+        assert shown.exit_code == 0, (words, shown.exception)
+        for name, sub in getattr(group, "commands", {}).items():
+            assert name in shown.stdout
+            assert sub.help
+            look(sub, *words, name)
+
+    look(command)
+
+
+def test_a_scope_is_one_of_those_that_help_tells(ready: Path) -> None:
+    refused = token(ready, "create", "--name", "x", "--scope", "root")
+    assert refused.exit_code == 2
+    assert "'read', 'provision', 'admin', 'metrics'" in refused.stderr
+    assert token(ready, "create", "--name", "x", "--scope", "metrics").exit_code == 0
