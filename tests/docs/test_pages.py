@@ -83,6 +83,15 @@ def test_files_of_one_name_are_the_same_on_all_pages() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_every_request_that_a_page_names_has_a_route(page: Path) -> None:
+    routes = re.findall(r"^\| `([A-Z]+) (\S+)` \|", (ROOT / "docs" / "access.md").read_text(), re.MULTILINE)
+    known = {(method, re.sub(r"{\w+}", "{}", path)) for method, path in routes}
+    for method, path in re.findall(r"`(GET|POST|PUT|DELETE) (/[^`?… ]+)[`?]", page.read_text()):
+        plain = re.sub(r"{\w+}", "{}", path)
+        assert any((method, f"{prefix}{plain}") in known for prefix in ("", "/api/v1", "/api/agent")), (method, path)
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_every_make_target_that_a_page_names_exists(page: Path) -> None:
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = re.findall(r"(?:^|`|\n|`\n?)make ([a-z][\w-]*)", page.read_text(), re.MULTILINE)
