@@ -9,7 +9,8 @@ import logging
 from typing import Any
 
 import peewee
-from flask import Flask, Response, jsonify
+import werkzeug.exceptions
+from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from bbs_server import database_errors
@@ -120,13 +121,21 @@ def _http_error(error: HTTPException) -> Response:
         status, message = 400, describe(fields.get("messages", {}))
     elif status == 400 and fields and "messages" in fields:
         message = describe(fields["messages"])
+    elif isinstance(error, MethodNotAllowed):
+        message = f"This page does not take {request.method}; it takes {_allowed(error)}."
+    elif isinstance(error, werkzeug.exceptions.NotFound):
+        message = "There is no such page; GET /api/v1/docs lists those there are."
     else:
         message = error.description or error.name
     response = jsonify({"error": message})
     response.status_code = status
     if isinstance(error, MethodNotAllowed):
-        response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+        response.headers["Allow"] = _allowed(error)
     return response
+
+
+def _allowed(error: MethodNotAllowed) -> str:
+    return ", ".join(sorted(error.valid_methods or ()))
 
 
 def _database_error(error: peewee.PeeweeException) -> Response:

@@ -141,7 +141,7 @@ def test_another_connector_of_the_same_kind_may_take_the_dump(
 @pytest.mark.parametrize(
     ("databases", "told"),
     [
-        ([], "databases: must name at least one"),
+        ([], "databases: must name 1 to 1000"),
         (["app"], "databases.0"),
         ([{"name": "other"}], "databases: the archive has no dump with all of other; it holds app"),
         ([{"name": "-x"}], "databases.0.name: must be a name"),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -39,6 +40,7 @@ def test_another_method_is_told_which_there_are(server: Server, path: str) -> No
     if path == "/clients":
         assert (reply.status_code, list(reply.get_json())) == (405, ["error"])
         assert {"GET", "POST"} <= set(reply.headers["Allow"].replace(",", " ").split())
+        assert reply.get_json()["error"] == "This page does not take DELETE; it takes GET, HEAD, OPTIONS, POST."
     else:
         assert reply.status_code == 404, "an id that cannot exist is no path with other methods"
 
@@ -52,7 +54,17 @@ def test_only_json_is_read(server: Server, media: str) -> None:
     assert server.get("/clients") == {"clients": []}
 
 
-@pytest.mark.parametrize("body", [b"{", b"nonsense", b'{"name": "a"', b"\xff\xfe", b'{"name": "bad\xff"}'])
+def test_a_body_in_chunks_has_to_be_json_too(server: Server) -> None:
+    chunked = {"Transfer-Encoding": "chunked", "Authorization": f"Bearer {server.token}"}
+    reply = server.http.post("/api/v1/clients", headers=chunked, content_type="text/plain", input_stream=BytesIO())
+
+    assert reply.status_code == 415, reply.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b"nonsense", b'{"name": "a"', b"\xff\xfe", b'{"name": "bad\xff"}', b'{"name": NaN}', b'{"x": -Infinity}'],
+)
 def test_malformed_json_is_refused(server: Server, body: bytes) -> None:
     reply = server.call("POST", "/clients", data=body, content_type="application/json")
 

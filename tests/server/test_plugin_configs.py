@@ -44,7 +44,7 @@ def test_a_secret_is_nowhere_in_clear(server: Server, mysql: str) -> None:
     [
         ({"name": "x", "config": {}}, "plugin: is required."),
         ({"plugin": "mysql_dump", "config": {}}, "name: is required."),
-        ({"plugin": "mysql_dump", "name": "x", "config": "abc"}, "config: must be an object of options."),
+        ({"plugin": "mysql_dump", "name": "x", "config": "abc"}, "config: must be an object."),
         ({"plugin": "mysql_dump", "name": "x", "config": {}}, "config.password: is required for mysql_dump."),
         ({"plugin": "mysql_dump", "name": "x", "config": {"foo": 1}}, "config.foo: mysql_dump has no such option"),
         ({"plugin": "mysql_dump", "name": "x", "config": MYSQL | {"port": "x"}}, "config.port: must be a whole number"),

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, validate
 
-from bbs_server.api.http import LARGEST_ID, LARGEST_SIZE, Blueprint, Flag, Text, Whole
+from bbs_server.api.http import LARGEST_ID, LARGEST_SIZE, Array, Blueprint, Flag, Object, Text, Whole
 from bbs_server.auth import agent, presented_key, requires_agent
 from bbs_server.runtime import runtime
 from bbs_server.services import agents, archives, catalogues
@@ -94,14 +94,14 @@ class Status(_Counters):
     output_log = Text(maximum=LONGEST_LISTING, allow_none=True)
     task_result = Text(maximum=LONGEST_REPORT, allow_none=True)
     had_warnings = Flag(allow_none=True)
-    databases_backed_up = fields.Dict(allow_none=True)
+    databases_backed_up = Object(allow_none=True)
 
 
 class FileList(Schema):
     """A part of an archive's file list, as agents sent it before they had the stream over SSH."""
 
     archive_id = Whole(required=True, least=1, most=LARGEST_ID)
-    files = fields.List(fields.Dict(), required=True, error_messages={"required": "is required."})
+    files = Array(Object(), of="files", required=True)
     done = Flag(load_default=False)
 
 

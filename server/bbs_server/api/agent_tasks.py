@@ -10,7 +10,7 @@ from typing import Any
 from flask.typing import ResponseReturnValue
 from marshmallow import Schema, fields, validate
 
-from bbs_server.api.http import LARGEST_ID, Blueprint, Flag, Text, Whole
+from bbs_server.api.http import LARGEST_ID, Array, Blueprint, Flag, Text, Whole
 from bbs_server.auth import principal, requires
 from bbs_server.backup_plugins.s3_sync import PLUGIN as S3_SYNC
 from bbs_server.runtime import runtime
@@ -25,12 +25,7 @@ class Restore(Schema):
     """What to restore; no paths: everything. Without a destination files go back over what is there now."""
 
     archive_id = Whole(required=True, least=1, most=LARGEST_ID)
-    paths = fields.List(
-        Text(maximum=PATH_LENGTH),
-        load_default=list,
-        allow_none=True,
-        error_messages={"invalid": "must be a list of paths."},
-    )
+    paths = Array(Text(maximum=PATH_LENGTH), of="paths", load_default=list, allow_none=True)
     destination = Text(load_default=None, allow_none=True, maximum=PATH_LENGTH)
 
 
@@ -64,11 +59,11 @@ class DatabaseRestore(Schema):
 
     connector_id = Whole(required=True, least=1, most=LARGEST_ID)
     archive_id = Whole(required=True, least=1, most=LARGEST_ID)
-    databases = fields.List(
+    databases = Array(
         fields.Nested(DatabaseChosen),
+        of="databases",
         required=True,
-        validate=validate.Length(1, 1000, error="must name at least one database."),
-        error_messages={"invalid": "must be a list of databases.", "required": "is required."},
+        validate=validate.Length(1, 1000, error="must name 1 to 1000 databases."),
     )
 
 

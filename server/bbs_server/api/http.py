@@ -42,21 +42,19 @@ class Parser(FlaskParser):
     """Reads JSON bodies; an empty body counts as an empty object (admin-api.md §1)."""
 
     def load_json(self, req: Request, schema: Any) -> Any:
-        if not req.get_data(cache=True).strip():
+        content = req.get_data(cache=True)
+        if not content.strip():
             return missing
         try:
-            body = super().load_json(req, schema)
+            body = json.loads(content.decode(), parse_constant=_refuse_constant)
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            abort(400, description="The body is not valid JSON.")
         except (RecursionError, ValueError) as error:
             # Numbers of thousands of digits and endless nesting are JSON, but nothing Python reads.
             raise ValidationError({"body": ["is too deeply nested or holds a number that is too long."]}) from error
         if not isinstance(body, dict):
             raise ValidationError({"body": ["must be a JSON object."]})
         return body
-
-    def _handle_invalid_json_error(
-        self, error: json.JSONDecodeError | UnicodeDecodeError, req: Request, *args: Any, **kwargs: Any
-    ) -> Any:
-        abort(400, description="The body is not valid JSON.")
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask_smorest has no types
@@ -154,6 +152,23 @@ class Flag(fields.Boolean):
 _MESSAGES: dict[str, Any] = {"required": "is required.", "null": "must not be null."}
 
 
+class Array(fields.List[Any]):
+    """A list.
+
+    :param of: what its elements are, in the plural.
+    """
+
+    def __init__(self, element: fields.Field[Any], *, of: str, **kwargs: Any) -> None:
+        super().__init__(element, error_messages=_MESSAGES | {"invalid": f"must be a list of {of}."}, **kwargs)
+
+
+class Object(fields.Dict):
+    """An object whose keys are not known beforehand."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(keys=fields.String(), error_messages=_MESSAGES | {"invalid": "must be an object."}, **kwargs)
+
+
 class Page(marshmallow.Schema):
     """Which part of a long list to tell; without either, the whole list (admin-api.md §1)."""
 
@@ -181,9 +196,15 @@ def listing(name: str, parts: Iterable[list[Any]]) -> Response:
     return cast(Json, current_app.json).listing(name, parts)
 
 
+def _refuse_constant(name: str) -> None:
+    raise json.JSONDecodeError("Python writes this, JSON does not have it", name, 0)
+
+
 def refuse_other_media() -> None:
     """Refuse a body that is not declared as JSON, before anything reads it."""
-    if request.method != "GET" and request.content_length and not request.is_json:
+    # A body that is sent in chunks does not say how long it is.
+    has_body = request.content_length or "Transfer-Encoding" in request.headers
+    if request.method != "GET" and has_body and not request.is_json:
         abort(415, description="The body must be JSON: send the header Content-Type: application/json.")
 
 

@@ -9,14 +9,12 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from bbs_server.api.http import Blueprint, Flag, Text
+from bbs_server.api.http import Blueprint, Flag, Object, Text
 from bbs_server.auth import principal, requires
 from bbs_server.runtime import runtime
 from bbs_server.services import clients, plugin_configs
 
 blueprint = Blueprint("plugin_configs", __name__, description="Settings of plugins for a client")
-
-_OBJECT: dict[str, Any] = {"invalid": "must be an object of options.", "null": "must not be null."}
 
 
 class PluginConfigShown(Schema):
@@ -47,7 +45,7 @@ class PluginConfigCreation(Schema):
 
     plugin = Text(required=True)
     name = Text(required=True)
-    config = fields.Dict(keys=fields.String(), load_default=dict, allow_none=True, error_messages=_OBJECT)
+    config = Object(load_default=dict, allow_none=True)
 
 
 class PluginConfigCreated(Schema):
@@ -62,7 +60,7 @@ class PluginConfigChange(Schema):
     """What can be changed; options are merged unless ``replace`` is true."""
 
     name = Text()
-    config = fields.Dict(keys=fields.String(), error_messages=_OBJECT)
+    config = Object()
     replace = Flag(load_default=False)
 
 
