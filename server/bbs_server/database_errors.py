@@ -15,7 +15,7 @@ class DatabaseError(Exception):
 
 
 class OutcomeUnknown(peewee.OperationalError):
-    """The connection was lost at a COMMIT: only the database knows whether that was carried out."""
+    """The connection was lost at a COMMIT, or the disk failed: only the database knows whether that was carried out."""
 
 
 _AWAY = ("08", "53", "57P")
@@ -25,6 +25,7 @@ _BUSY = ("40", "55P03", "57014")
 """Deadlocks, lock timeouts, statement timeouts."""
 
 _TOO_BUSY = "The server's database is too busy at the moment: try again."
+_DISK_FAILED = "The server's disk failed: whether this was carried out is not certain. Look, and try again."
 
 
 def is_locked(error: peewee.PeeweeException) -> bool:
@@ -45,7 +46,7 @@ def passing(error: peewee.PeeweeException) -> str | None:
         return "The server cannot reach its database at the moment: try again."
     if (_code(error) or "").startswith(_BUSY):
         return _TOO_BUSY
-    return None
+    return _DISK_FAILED if isinstance(error, OutcomeUnknown) else None
 
 
 def is_away(error: peewee.PeeweeException) -> bool:

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,76 +13,13 @@ from typing import Any
 
 import peewee
 from playhouse.migrations import Runner
-from playhouse.pool import PooledSqliteDatabase
 
-from bbs_server import models, postgresql
-from bbs_server.database_errors import DatabaseError, is_locked
+from bbs_server import models, postgresql, sqlite
+from bbs_server.database_errors import DatabaseError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-_SQLITE_PRAGMAS = {
-    "journal_mode": "wal",
-    "synchronous": "normal",
-    "foreign_keys": 1,
-    # Last: until then the driver waits by itself. See Sqlite._patiently.
-    "busy_timeout": 0,
-}
-
-
-_LOOK_SECONDS = 0.001
-
-WRITING = "IMMEDIATE"
-"""What :meth:`Sqlite.begin` takes to hold all other writers off."""
-
-
-class Sqlite(PooledSqliteDatabase):  # type: ignore[misc]  # playhouse has no types
-    """One file; connections to it are kept open between requests, one for each thread that needs one."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__(path, max_connections=0, pragmas=_SQLITE_PRAGMAS, check_same_thread=False)
-        self.patience = 10.0
-        """Seconds to wait for another's writing before the error says that the database is busy."""
-
-    def begin(self, lock_type: str | None = None) -> None:
-        """Begin a transaction; one that writes is on the disk after its COMMIT, whatever happens to the power.
-
-        What is written outside of one, heartbeats and the like, may be a moment old after that.
-        """
-        if lock_type == WRITING:
-            self.cursor().execute("PRAGMA synchronous = full")
-        self._patiently(super().begin, lock_type)
-
-    def commit(self) -> None:
-        """Commit, and go back to writes that nobody waits for."""
-        super().commit()
-        self.cursor().execute("PRAGMA synchronous = normal")
-
-    def execute_sql(self, sql: str, params: Any = None) -> Any:
-        """Run a statement; one that writes outside of a transaction waits for its turn too."""
-        return self._patiently(super().execute_sql, sql, params)
-
-    def _patiently(self, run: Callable[..., Any], *arguments: Any) -> Any:
-        """Do something as soon as nobody else writes.
-
-        SQLite's own waiting (``busy_timeout``) looks again after ever longer pauses, so that under load those who
-        came last go first and a few wait for seconds (docs/adr/0013-sqlite-writers.md).
-        """
-        deadline = time.monotonic() + self.patience
-        while True:
-            try:
-                return run(*arguments)
-            except peewee.OperationalError as error:
-                if not is_locked(error) or time.monotonic() > deadline:
-                    raise
-            time.sleep(_LOOK_SECONDS)
-
-    def describe(self) -> str:
-        """Which database this is and how large."""
-        size = self.pragma("page_count") * self.pragma("page_size")
-        return f"SQLite {'.'.join(map(str, self.server_version))}, {self.database}, {size // 1024**2} MiB"
-
-
-Database = Sqlite | postgresql.PostgreSQL
+Database = sqlite.Sqlite | postgresql.PostgreSQL
 
 
 def open_database(url: str, password_file: str = "") -> Database:
@@ -95,7 +31,7 @@ def open_database(url: str, password_file: str = "") -> Database:
     """
     scheme = url.split(":", 1)[0]
     if scheme == "sqlite":
-        database: Database = Sqlite(url.removeprefix("sqlite:///"))
+        database: Database = sqlite.Sqlite(url.removeprefix("sqlite:///"))
     elif scheme in postgresql.SCHEMES:
         database = postgresql.connect(url, password_file)
     else:
@@ -119,7 +55,7 @@ def writing(database: peewee.Database) -> AbstractContextManager[Any]:
 
     Two transactions that first read and then write would otherwise fail, or write what is no longer true.
     """
-    return database.atomic(postgresql.WRITING if isinstance(database, postgresql.PostgreSQL) else WRITING)
+    return database.atomic(postgresql.WRITING if isinstance(database, postgresql.PostgreSQL) else sqlite.WRITING)
 
 
 def migrate(database: peewee.Database) -> list[str]:

@@ -78,22 +78,29 @@ class Steps:
     @contextmanager
     def watched(self) -> Iterator[None]:
         """From here on until the process ends: there is no way to take an audit hook off."""
-        database, fsync = self.server.run.database, os.fsync
-        commit = database.commit
+        database, fsync, fdatasync = self.server.run.database, os.fsync, os.fdatasync
+        commit, synced = database.commit, list[str]()
 
         def watched_commit() -> None:
             self.step()
-            assert database.pragma("synchronous") == 2, "the COMMIT itself may be lost"
             self.risked.append(set(self.unsettled))
+            synced.clear()
             commit()
+            assert synced == [f"{database.database}-wal"], "the COMMIT itself may be lost"
             self.step()
 
         def watched_fsync(descriptor: int) -> None:
             self.settled(descriptor)
             fsync(descriptor)
 
+        def watched_fdatasync(descriptor: int) -> None:
+            self.step()
+            synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+            fdatasync(descriptor)
+
         database.commit = watched_commit
         os.fsync = watched_fsync
+        os.fdatasync = watched_fdatasync
         sys.addaudithook(self.audit)
         yield
 

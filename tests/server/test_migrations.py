@@ -17,6 +17,7 @@ from playhouse.migrations import Runner
 from bbs_server import db
 from bbs_server.database_errors import DatabaseError
 from bbs_server.models import TABLES
+from bbs_server.sqlite import Sqlite
 
 from ..database_servers import open_directory, postgres
 
@@ -59,7 +60,7 @@ def shape(database: db.Database) -> dict[str, object]:
 
 def foreign_keys(database: db.Database, table: str) -> list[tuple[str, ...]]:
     """Columns, the tables they refer to, and what a deletion there does."""
-    if isinstance(database, db.Sqlite):
+    if isinstance(database, Sqlite):
         rules = database.execute_sql(f"pragma foreign_key_list({table})").fetchall()
         return sorted((row[3], row[2], row[6]) for row in rules)
     query = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'f' AND conrelid = %s::regclass"
