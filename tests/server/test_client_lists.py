@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from bbs_server.services import clients
+from bbs_server.services import ids
 
 from .conftest import Server
 from .test_query_counts import counting
@@ -58,12 +58,15 @@ def test_a_page_of_clients_from_all_over_the_fleet(server: Server) -> None:
     assert not [sql for sql in seen if "BETWEEN" in sql], "what lies between would be most of the fleet"
 
 
-def test_a_long_list_is_sent_in_parts(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "path", [f"/clients?include={','.join(LISTS)}", "/repositories", "/repositories?include_secrets=1", "/schedules"]
+)
+def test_a_long_list_is_sent_in_parts(server: Server, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     fleet(server, 3)
-    path = f"/clients?include={','.join(LISTS)}"
-    whole = server.call("GET", path)
-    monkeypatch.setattr(clients, "_AT_A_TIME", 1)
-    parts = server.call("GET", path)
+    token = server.mint("reader", can_read_secrets=True)
+    whole = server.call("GET", path, token=token)
+    monkeypatch.setattr(ids, "MOST", 1)
+    parts = server.call("GET", path, token=token)
 
     assert parts.data == whole.data
     assert whole.content_length == len(whole.data)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import Response
 from marshmallow import Schema, fields
 
-from bbs_server.api.http import Blueprint, Flag, Page
+from bbs_server.api.http import Blueprint, Flag, Page, listing
 from bbs_server.api.repositories import RepositoryShown
 from bbs_server.auth import principal, requires
 from bbs_server.runtime import runtime
@@ -43,10 +44,10 @@ class IncludeSecrets(Page):
 @requires("read")
 @blueprint.query(IncludeSecrets)
 @blueprint.response(200, OwnedRepositoryList)
-def list_all_repositories(query: dict[str, Any]) -> dict[str, Any]:
+def list_all_repositories(query: dict[str, Any]) -> Response:
     """The repositories of all clients, by client, then by name."""
     secrets = query["include_secrets"]
     found = all_repositories.listed(
         runtime(), principal(), include_secrets=secrets, limit=query["limit"], offset=query["offset"]
     )
-    return {"repositories": found, "include_secrets": secrets}
+    return listing("repositories", found, include_secrets=secrets)

@@ -92,18 +92,21 @@ class Json(DefaultJSONProvider):
             # Names of files whose bytes are no text, and numbers beyond 64 bits.
             return self.dumps(content).encode()
 
-    def listing(self, name: str, parts: Iterable[list[Any]]) -> Response:
-        """The reply ``{name: […]}`` with a list that may be long; of many parts only one is in memory at a time."""
-        rest = iter(parts)
+    def listing(self, name: str, parts: Iterable[list[Any]], **more: Any) -> Response:
+        """The reply ``{name: […]}`` with a list that may be long; of many parts only one is in memory at a time.
+
+        :param more: further keys of the reply.
+        """
+        rest = filter(None, parts)
         first, second = next(rest, []), next(rest, None)
         if second is None:
-            return self.response({name: first})
+            return self.response({name: first, **more})
 
         def body() -> Iterator[bytes]:
             yield b'{"%s":[' % name.encode() + self.encoded(first)[1:-1]
             for part in itertools.chain([second], rest):
                 yield b"," + self.encoded(part)[1:-1]
-            yield b"]}\n"
+            yield b"]" + b"".join(b',"%s":%s' % (key.encode(), self.encoded(more[key])) for key in more) + b"}\n"
 
         return Response(stream_with_context(body()), mimetype="application/json")
 
@@ -188,12 +191,12 @@ def done(message: str) -> dict[str, str]:
     return {"status": "ok", "message": message}
 
 
-def listing(name: str, parts: Iterable[list[Any]]) -> Response:
+def listing(name: str, parts: Iterable[list[Any]], **more: Any) -> Response:
     """The reply with a list that may be long (:meth:`Json.listing`).
 
-    :param parts: none of them is empty.
+    :param more: further keys of the reply.
     """
-    return cast(Json, current_app.json).listing(name, parts)
+    return cast(Json, current_app.json).listing(name, parts, **more)
 
 
 def _refuse_constant(name: str) -> None:

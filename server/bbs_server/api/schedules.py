@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import Response
 from marshmallow import Schema, fields
 
-from bbs_server.api.http import Blueprint, Page, Text, Whole
+from bbs_server.api.http import Blueprint, Page, Text, Whole, listing
 from bbs_server.auth import principal, requires
 from bbs_server.runtime import runtime
 from bbs_server.services import plans, schedules
@@ -89,9 +90,9 @@ class Preview(Schema):
 @requires("read", any_user=True)
 @blueprint.query(Page)
 @blueprint.response(200, ScheduleList)
-def list_schedules(query: dict[str, Any]) -> dict[str, Any]:
+def list_schedules(query: dict[str, Any]) -> Response:
     """The schedules of all plans, by client, then by plan."""
-    return {"schedules": schedules.listed(runtime(), principal(), **query)}
+    return listing("schedules", schedules.listed(runtime(), principal(), **query))
 
 
 @blueprint.route("/schedules/preview", methods=["GET"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from bbs_server.models import Client, Job, Plan, Repository, StorageLocation, Us
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import states
 from bbs_server.secrets import fingerprint
-from bbs_server.services import agent_keys, audit, freshness, moves, names, repositories, storage, trash
+from bbs_server.services import agent_keys, audit, freshness, ids, moves, names, repositories, storage, trash
 from bbs_server.services.undo import Undo, undoing
 from bbs_server.statements import Statement, slot
 
@@ -33,9 +33,6 @@ LARGEST_COUNT = 2**31 - 1
 
 _SECONDS = len("2026-11-26 12:00:00")
 """As much of a time's text as the API shows; one database gives the text, the other a time."""
-
-_AT_A_TIME = 500
-"""Clients of a long list that are made ready at the same time."""
 
 MISSED_POLLS = 3
 """Polls an agent may miss before its client counts as offline (agent-protocol.md §9.1)."""
@@ -73,7 +70,7 @@ def listed(
     """
     named = {} if name is None else {"name": name}
     rows = _rows(_own(caller) | named, limit=limit, offset=offset)
-    return (_summaries(run, rows[start : start + _AT_A_TIME]) for start in range(0, len(rows), _AT_A_TIME))
+    return (_summaries(run, some) for some in ids.parts(rows))
 
 
 def shown(run: Runtime, client: Client) -> dict[str, Any]:
@@ -107,7 +104,7 @@ def _listing(*columns: str) -> Statement:
     return Statement(make)
 
 
-def _summaries(run: Runtime, rows: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
+def _summaries(run: Runtime, rows: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
     """Upstream's fields of clients, and whether their backups are recent enough."""
     fresh = freshness.of_clients(run, [row[0] for row in rows])
     since = naive(online_since(run)).isoformat(" ")

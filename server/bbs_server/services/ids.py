@@ -1,17 +1,19 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How rows are found that belong to many clients at once."""
+"""How rows are found that belong to many clients at once, and how long lists are read in parts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 import peewee
 
 MOST = 500
-"""Ids that are named one by one; no database takes any number of parameters."""
+"""Ids that are named one by one, as no database takes any number of parameters; rows that a long list has in a part."""
+
+Row = TypeVar("Row")
 
 
 def span(ids: Sequence[int]) -> tuple[int, int] | None:
@@ -30,3 +32,8 @@ def among(column: peewee.Field, ids: Sequence[int]) -> Any:
     """
     between = span(ids)
     return column.between(*between) if between else column.in_(ids)
+
+
+def parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """A long list in parts, each short enough for :func:`among`; an empty one has none."""
+    return (rows[start : start + MOST] for start in range(0, len(rows), MOST))
