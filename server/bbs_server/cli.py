@@ -149,7 +149,9 @@ def rotate_secrets(config: Path) -> None:
 
 @cli.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--keep", default=0, show_default=True, help="Keep so many of the newest in the folder; 0 keeps all.")
+@click.option(
+    "--keep", type=click.IntRange(0), default=0, help="Keep so many of the newest in the folder; 0 keeps all."
+)
 @click.pass_obj
 def backup(config: Path, folder: Path, keep: int) -> None:
     """Write the server's own database, keys and settings into one file in FOLDER.

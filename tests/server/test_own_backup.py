@@ -154,6 +154,8 @@ def test_only_the_newest_stay(machine: Machine) -> None:
         "bbs-server-20261122T000000Z.tar.gz",
         file.name,
     }
+    assert machine.command("backup", str(machine.backups), "--keep", "-1").exit_code == 2
+    assert file.exists()
 
 
 def test_host_keys_of_the_system(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
