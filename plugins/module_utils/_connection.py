@@ -81,6 +81,8 @@ def _root(url: str | None) -> str:
     root = (url or "").strip().rstrip("/")
     if not root:
         raise InvalidOption("Which server? Set url, or the environment variable BBS_URL.")
+    if "@" in root:
+        raise InvalidOption("url must not hold a user or a password: servers take a token, see token and token_file.")
     if not root.lower().startswith(("http://", "https://")):
         raise InvalidOption(f"url must start with http:// or https://, but it is {root}.")
     return root[: -len(API_ROOT)] if root.endswith(API_ROOT) else root

@@ -103,33 +103,30 @@ options:
     type: int
   prune_minutes:
     description:
-      - For how many minutes to keep the last archive of each. A negative number keeps it for all minutes, V(0) for
-        none.
+      - For how many minutes to keep the last archive of each. V(-1) keeps it for all minutes, V(0) for none.
     type: int
   prune_hours:
     description:
-      - For how many hours to keep the last archive of each. A negative number keeps it for all hours, V(0) for
-        none.
+      - For how many hours to keep the last archive of each. V(-1) keeps it for all hours, V(0) for none.
     type: int
   prune_days:
     description:
-      - For how many days to keep the last archive of each. A negative number keeps it for all days, V(0) for
-        none. The server's default is 7.
+      - For how many days to keep the last archive of each. V(-1) keeps it for all days, V(0) for none.
+      - The server's default is 7.
     type: int
   prune_weeks:
     description:
-      - For how many weeks to keep the last archive of each. A negative number keeps it for all weeks, V(0) for
-        none. The server's default is 4.
+      - For how many weeks to keep the last archive of each. V(-1) keeps it for all weeks, V(0) for none.
+      - The server's default is 4.
     type: int
   prune_months:
     description:
-      - For how many months to keep the last archive of each. A negative number keeps it for all months, V(0) for
-        none. The server's default is 6.
+      - For how many months to keep the last archive of each. V(-1) keeps it for all months, V(0) for none.
+      - The server's default is 6.
     type: int
   prune_years:
     description:
-      - For how many years to keep the last archive of each. A negative number keeps it for all years, V(0) for
-        none.
+      - For how many years to keep the last archive of each. V(-1) keeps it for all years, V(0) for none.
     type: int
   plugin_configs:
     description:

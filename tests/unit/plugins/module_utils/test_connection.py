@@ -30,6 +30,12 @@ def test_wrong_url(url: str | None, reason: str) -> None:
         connect(url=url)
 
 
+def test_a_password_in_the_url() -> None:
+    with pytest.raises(InvalidOption, match="url must not hold a user or a password") as caught:
+        connect(url="https://me:canary@bbs.example")
+    assert "canary" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [({"timeout": 0}, "timeout must be at least 1 second."), ({"retries": -1}, "retries must not be negative.")],
