@@ -58,7 +58,9 @@ class Connection:
         if verify and options["ca_path"]:
             verify = options["ca_path"]
         cert: str | tuple[str, str] | None = options["client_cert"]
-        if cert and options["client_key"]:
+        if options["client_key"]:
+            if not cert:
+                raise InvalidOption("client_key belongs to a certificate: set client_cert as well.")
             cert = (str(cert), options["client_key"])
         for name in ("ca_path", "client_cert", "client_key"):
             if options[name] and not os.path.exists(options[name]):

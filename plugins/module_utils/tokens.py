@@ -108,10 +108,19 @@ class Tokens(Converger):
 
     def reconcile(self, desired: dict[str, Any] | None, current: Object | None) -> Outcome:
         outcome = super().reconcile(desired, current)
+        if desired is None and current is None and self.dest and os.path.lexists(self.dest):
+            # Whoever revoked the token did it elsewhere, or could not remove its file.
+            return Outcome("delete", before={"dest": self.dest})
         if desired is None or current is None or not self.rotate:
             return outcome
         after = {**outcome.before, "token": "(changed)"}
         return Outcome("update", before=outcome.before, after=after, changes=("token",))
+
+    def apply(self, outcome: Outcome, current: Object | None) -> Object | None:
+        if current is None and outcome.action == "delete":
+            self.remove_file()
+            return None
+        return super().apply(outcome, current)
 
     def create(self, outcome: Outcome) -> Object:
         return self.keep(self.issue(outcome.payload))
@@ -146,8 +155,18 @@ class Tokens(Converger):
 
     def delete(self, current: Object) -> None:
         super().delete(current)
-        if self.dest and self.task.params["state"] == "absent":
-            remove(self.dest)
+        if self.task.params["state"] == "absent":
+            self.remove_file()
+
+    def remove_file(self) -> None:
+        """Remove the file of a token that has been revoked, if it is there."""
+        try:
+            if self.dest:
+                os.unlink(self.dest)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise BbsError(f"The token is revoked, but {self.dest} cannot be removed: {error.strerror}.") from error
 
     def report(self, obj: Object | None, outcome: Outcome) -> Result:
         value = (obj or {}).get("token")
@@ -210,8 +229,10 @@ class CommandTokens(Tokens):
                 "command where it is, or set url and token to use the API."
             )
         if code:
-            reason = (err or out).strip().splitlines()
-            raise BbsError(f"{program} {arguments[0]} failed: {reason[0] if reason else f'exit code {code}'}")
+            said = (err or out).strip().splitlines() or [f"exit code {code}"]
+            # Some programs show their usage first.
+            reason = next((line for line in said if line.startswith("Error")), said[0])
+            raise BbsError(f"{program} {arguments[0]} failed: {reason}")
         return out
 
 
@@ -221,16 +242,6 @@ def _holds_token(path: str) -> bool:
             return bool(file.read().strip())
     except (OSError, UnicodeDecodeError):
         return False
-
-
-def remove(path: str) -> None:
-    """Remove the file of a token that has been revoked, if it is there."""
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise BbsError(f"The token is revoked, but {path} cannot be removed: {error.strerror}.") from error
 
 
 def write_private(path: str, content: str) -> None:

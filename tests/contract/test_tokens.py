@@ -89,10 +89,23 @@ def test_absent_removes_the_file(fleet: Harness, tmp_path: Path) -> None:
     assert not dest.exists()
 
 
+def test_absent_removes_the_file_of_a_token_that_is_gone(fleet: Harness, tmp_path: Path) -> None:
+    dest = tmp_path / "token"
+    dest.write_text("bbs_tok_revoked")
+    gone: dict[str, Any] = {"name": "deploy", "dest": str(dest), "state": "absent"}
+    predicted = fleet.ok("bbs_token", check=True, **gone)
+    assert predicted["changed"] and dest.exists()
+    made = fleet.ok("bbs_token", **gone)
+    assert made["diff"] == predicted["diff"] == {"before": {"dest": str(dest)}, "after": {}}
+    assert not dest.exists()
+    assert not fleet.ok("bbs_token", **gone)["changed"]
+
+
 def test_a_file_that_cannot_be_removed(fleet: Harness, tmp_path: Path) -> None:
     fleet.ok("bbs_token", name="deploy")
     message = fleet.fails("bbs_token", name="deploy", dest=str(tmp_path), state="absent")
     assert message == f"The token is revoked, but {tmp_path} cannot be removed: Is a directory."
+    assert fleet.fails("bbs_token", name="deploy", dest=str(tmp_path), state="absent") == message
     assert fleet.ok("bbs_token", name="deploy")["changed"]
 
 
@@ -136,6 +149,8 @@ def test_command_over_a_terminal(fleet: Harness, shell: dict[str, Any], tmp_path
 def test_command_fails(fleet: Harness, shell: dict[str, Any]) -> None:
     message = fleet.fails("bbs_token", name="x", **{**shell, "server_config": "/nowhere/server.toml"})
     assert "list failed: " in message
+    message = fleet.fails("bbs_token", name="x", scope="root", **shell)
+    assert "create failed: Error: Invalid value for '--scope': 'root' is not one of 'read'" in message
     fleet.commands = lambda argv: (127, "", "not found")
     message = fleet.fails("bbs_token", name="x", url=..., token=...)
     assert message.startswith("There is no command bbs-token on this host.")

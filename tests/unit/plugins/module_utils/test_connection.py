@@ -86,5 +86,7 @@ def test_tls(tmp_path: Path) -> None:
     assert connect(ca_path=path, validate_certs=False).verify is False
     assert connect(client_cert=path).cert == path
     assert connect(client_cert=path, client_key=path).cert == (path, path)
+    with pytest.raises(InvalidOption, match="set client_cert as well"):
+        connect(client_key=path)
     with pytest.raises(InvalidOption, match="ca_path: there is no file"):
         connect(ca_path=str(tmp_path / "gone"))
