@@ -134,6 +134,13 @@ def stripped(value: str) -> str:
     return name
 
 
+def filled(value: str) -> str:
+    """A text that is taken as it is, and must not be empty."""
+    if not value:
+        raise ValueError("must not be empty")
+    return value
+
+
 def not_empty(normalise: Callable[[Any], list[Any]]) -> Callable[[Any], list[Any]]:
     """For lists that must hold something."""
 

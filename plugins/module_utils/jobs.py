@@ -24,6 +24,7 @@ from ansible_collections.borgfleet.bbs.plugins.module_utils._lookup import (
     existing,
     missing,
     named,
+    written,
 )
 from ansible_collections.borgfleet.bbs.plugins.module_utils._moment import from_wire, utc_now
 from ansible_collections.borgfleet.bbs.plugins.module_utils._run import Module, Result, Task
@@ -61,8 +62,8 @@ class Jobs:
     def run(self) -> Result:
         params = self.task.params
         self.client_id = client_ref(self.task, params["client"]).id
-        if params["plan"]:
-            self.plan = self.find_plan(params["plan"])
+        if params["plan"] is not None:
+            self.plan = self.find_plan(written("plan", params["plan"]))
         steps: dict[str, Callable[[], tuple[bool, Object | None]]] = {
             "triggered": self.trigger,
             "cancelled": self.cancel,

@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible_collections.borgfleet.bbs.plugins.module_utils._converge import Converger
 from ansible_collections.borgfleet.bbs.plugins.module_utils._errors import ApiError, BbsError, InvalidOption
-from ansible_collections.borgfleet.bbs.plugins.module_utils._field import UNREADABLE, Field, Ref, slug
+from ansible_collections.borgfleet.bbs.plugins.module_utils._field import UNREADABLE, Field, Ref, filled, slug
 from ansible_collections.borgfleet.bbs.plugins.module_utils._lookup import Object, chosen, missing
 from ansible_collections.borgfleet.bbs.plugins.module_utils._reconcile import Outcome
 from ansible_collections.borgfleet.bbs.plugins.module_utils._resource import Resource
@@ -42,7 +42,8 @@ REPOSITORY = Resource(
     fields=(
         Field("name", normalise=slug, spec={"required": True}),
         Field("encryption", mutable=False, spec={"choices": ENCRYPTIONS}),
-        Field("passphrase", mutable=False, secret=True),
+        # The server would take an empty one for none, and make another.
+        Field("passphrase", normalise=filled, mutable=False, secret=True),
         Field("storage_type", mutable=False, spec={"choices": ["local", "remote_ssh"]}),
         Field(
             "storage_location",

@@ -67,6 +67,8 @@ class Tokens(Converger):
     def __init__(self, task: Task) -> None:
         super().__init__(task)
         self.dest: str | None = task.params["dest"]
+        if self.dest == "":
+            raise InvalidOption("dest must not be empty: leave it out to have the token returned.")
         self.rotate = bool(task.params["rotate"])
 
     def desired(self, current: Object | None) -> dict[str, Any]:

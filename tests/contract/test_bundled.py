@@ -175,14 +175,28 @@ def test_replace_goes_back_to_defaults(live: Begin) -> None:
     [
         ("bbs_plan", {"repository": " ", "directories": ["/etc"]}, "repository must not be empty."),
         ("bbs_plan", {**PLAN_CASE.create, "plugin_configs": [""]}, "plugin config must not be empty."),
-        ("bbs_plan", {**PLAN_CASE.create, "repository": "²"}, "There is no repository named ² on"),
-        ("bbs_plan", {**PLAN_CASE.create, "client": "²"}, "There is no client named ² on"),
+        ("bbs_job", {"name": ..., "plan": ""}, "plan must not be empty."),
+        ("bbs_job", {"name": ..., "plan": " ", "state": "cancelled"}, "plan must not be empty."),
+        ("bbs_repository", {"passphrase": ""}, "passphrase: must not be empty."),
+        ("bbs_token", {"client": ..., "dest": ""}, "dest must not be empty"),
         ("bbs_repository", {"storage_location": ""}, "storage location must not be empty."),
-        ("bbs_repository", {"storage_location": "²"}, "There is no storage location named ² on"),
     ],
 )
-def test_a_reference_to_nothing_is_named(land: Harness, module: str, options: Options, reason: str) -> None:
-    assert reason in land.fails(module, **{"client": HOST, "name": "new", **options})
+def test_what_is_blank_is_named(land: Harness, module: str, options: Options, reason: str) -> None:
+    for check in (True, False):
+        assert reason in land.fails(module, check, **{"client": HOST, "name": "new", **options})
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "kind"),
+    [
+        ("bbs_plan", {**PLAN_CASE.create, "repository": "²"}, "repository"),
+        ("bbs_plan", {**PLAN_CASE.create, "client": "²"}, "client"),
+        ("bbs_repository", {"storage_location": "²"}, "storage location"),
+    ],
+)
+def test_a_digit_is_not_always_a_number(land: Harness, module: str, options: Options, kind: str) -> None:
+    assert f"There is no {kind} named ² on" in land.fails(module, **{"client": HOST, "name": "new", **options})
 
 
 def test_blank_names_mean_nothing_new(land: Harness) -> None:
