@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -186,7 +187,7 @@ def _count_failure(run: Runtime, bucket: str, message: str) -> NoReturn:
     many: FailedLogin | None = FailedLogin.get_or_none(theirs & (FailedLogin.failures >= MAXIMUM_FAILURES))
     if many is not None:
         # Without a transaction that would hold up those who write.
-        wait = int((many.window_ends - now).total_seconds())
+        wait = math.ceil((many.window_ends - now).total_seconds())
         raise TooManyFailures("Too many failed attempts from this address. Try again later.", wait)
     with run.writing():
         FailedLogin.delete().where(FailedLogin.window_ends <= now).execute()

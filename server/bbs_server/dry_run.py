@@ -37,7 +37,7 @@ def asked() -> bool:
     given = request.args.get(PARAMETER, "").lower()
     if given not in (*_YES, *_NO):
         raise Invalid(f"{PARAMETER}: must be true or false.")
-    return given in _YES and request.method != "GET"
+    return given in _YES and request.method not in ("GET", "HEAD")
 
 
 def rehearse(view: Callable[..., Any], arguments: dict[str, Any]) -> Response:

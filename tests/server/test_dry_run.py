@@ -95,6 +95,7 @@ def test_the_parameter_is_true_or_false(server: Server) -> None:
     refused = server.call("POST", "/clients?dry_run=maybe", {"name": "x"})
     assert (refused.status_code, refused.json) == (400, {"error": "dry_run: must be true or false."})
     assert server.call("POST", "/clients?dry_run=0", {"name": "x"}).status_code == 201
+    assert server.call("HEAD", "/clients?dry_run=1").content_length == server.call("HEAD", "/clients").content_length
 
 
 def test_it_waits_for_a_writer_instead_of_failing(server: Server, client: dict[str, Any]) -> None:
