@@ -41,6 +41,19 @@ def become_owner(settings: Settings) -> None:
     os.setuid(status.st_uid)
 
 
+def operator() -> str:
+    """Who calls a command, as the log names them: ``user alice as root`` after sudo.
+
+    Ask before :func:`become_owner`, which makes another account of the process.
+    """
+    try:
+        account = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        account = str(os.getuid())
+    behind = "".join(letter for letter in os.environ.get("SUDO_USER", "") if letter.isprintable())
+    return f"user {behind} as {account}" if behind not in ("", account) else f"user {account}"
+
+
 def _name(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name

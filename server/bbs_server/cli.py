@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import click
 
 from bbs_server import __version__, db, doctor, own_backup
 from bbs_server.clock import system_clock
-from bbs_server.command_line import config_option, load_settings, ready, run_command, running
+from bbs_server.command_line import config_option, load_settings, note, ready, run_command, running
 from bbs_server.database_cli import database
 from bbs_server.dev.command import dev
 from bbs_server.initialise import initialise
@@ -26,6 +28,9 @@ from bbs_server.settings import Settings
 from bbs_server.supervisor import Service
 from bbs_server.trash_cli import trash
 from bbs_server.web import load, serve
+
+_LONGEST_LINE = 1000
+"""How much of a command line the audit log keeps."""
 
 
 @click.group()
@@ -192,7 +197,7 @@ def restore(config: Path, file: Path, replace: bool, host_keys: bool) -> None:
 @click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_obj
 def borg(config: Path, client_name: str, repository_name: str, arguments: tuple[str, ...]) -> None:
-    """Run borg on a repository, with its passphrase in the environment.
+    """Run borg on a repository, with its passphrase in the environment; the audit log notes who did.
 
     BORG_REPO is set, so the repository is written as "::" with an archive, or left out:
 
@@ -202,6 +207,8 @@ def borg(config: Path, client_name: str, repository_name: str, arguments: tuple[
         repository = _repository(client_name, repository_name)
         secret = repositories.passphrase(this, repository)
         directory = storage.repository_directory(repository)
+        message = f'Borg was run on the repository "{repository.name}": {_told(arguments, secret)}'
+        note(this, "repository.borg", message, client=repository.client)
     environment = this.borg.environment(secret) | {"BORG_REPO": str(directory)}
     os.execvpe("borg", ["borg", *arguments], environment)
 
@@ -211,9 +218,17 @@ cli.add_command(dev)
 cli.add_command(trash)
 
 
+def _told(arguments: Sequence[str], secret: str | None) -> str:
+    """Arguments of borg for the log: without the program that ``with-lock`` runs, whose own may be secret."""
+    own = [argument.replace(secret, "***") if secret else argument for argument in arguments]
+    if "with-lock" in own:
+        own[own.index("with-lock") + 1 :] = ["..."]
+    return shlex.join(own)[:_LONGEST_LINE]
+
+
 def _repository(client_name: str, repository_name: str) -> Repository:
     found: Repository | None = (
-        Repository.select(Repository)
+        Repository.select(Repository, Client)
         .join(Client)
         .where((Client.name == client_name) & (Repository.name == repository_name))
         .first()

@@ -15,7 +15,7 @@ import click
 import peewee
 
 from bbs_server import db
-from bbs_server.account import AccountError, become_owner
+from bbs_server.account import AccountError, become_owner, operator
 from bbs_server.borg.command import BorgError
 from bbs_server.borg.sshd import SshdError
 from bbs_server.database_errors import DatabaseError
@@ -23,9 +23,11 @@ from bbs_server.dev.fleet import FleetError
 from bbs_server.dev.temporary import TemporaryServerError
 from bbs_server.errors import ApiError
 from bbs_server.key_file import SecretError
+from bbs_server.models import Client
 from bbs_server.own_backup_database import BackupError
 from bbs_server.pid_file import AlreadyRunning
 from bbs_server.runtime import Runtime
+from bbs_server.services import audit
 from bbs_server.settings import Settings, SettingsError
 from bbs_server.supervisor import ServiceError
 from bbs_server.web import AddressError
@@ -102,5 +104,20 @@ def ready(config: Path) -> Settings:
 @contextmanager
 def running(config: Path) -> Iterator[Runtime]:
     """A server that is initialised and up to date, with its database, for as long as a ``with`` block lasts."""
-    with closing(Runtime.open(ready(config))) as run, run.database.connection_context():
+    caller = operator()
+    with closing(Runtime.open(ready(config), operator=caller)) as run, run.database.connection_context():
         yield run
+
+
+def note(run: Runtime, action: str, message: str, *, client: Client | None, level: str = "info") -> None:
+    """Write into the audit log what is handed to the caller of a command.
+
+    Where the log cannot be written the command goes on: a full disk is when it is needed most.
+    """
+    try:
+        with run.writing():
+            # Arguments may hold bytes that are no text.
+            text = message.encode(errors="backslashreplace").decode()
+            audit.record(run, action, text, client=client, level=level)
+    except peewee.PeeweeException as error:
+        click.echo(f"This could not be noted in the audit log: {error}", err=True)

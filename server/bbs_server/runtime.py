@@ -35,6 +35,8 @@ class Runtime:
     clock: Clock = system_clock
     token_bytes: Callable[[int], bytes] = secrets.token_bytes
     wait: Callable[[threading.Event, float], object] = threading.Event.wait
+    operator: str = "server"
+    """Who acts where no request does: the server by itself, or whoever calls a command (``account.operator``)."""
     rehearsing: bool = False
 
     @classmethod

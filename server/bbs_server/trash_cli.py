@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from bbs_server.clock import wire
-from bbs_server.command_line import running
+from bbs_server.command_line import note, running
 from bbs_server.services import deleted_repositories
 
 _ROW = "%6s  %-19s  %-19s  %-20s  %-20s  %s"
@@ -41,9 +41,14 @@ def list_deleted(config: Path) -> None:
 @click.argument("number", type=int)
 @click.pass_obj
 def passphrase(config: Path, number: int) -> None:
-    """Print what opens a deleted repository, and nothing else, to standard output."""
+    """Print what opens a deleted repository, and nothing else, to standard output; the audit log notes who did."""
     with running(config) as run:
-        found = deleted_repositories.passphrase(run, deleted_repositories.find(number))
+        deleted = deleted_repositories.find(number)
+        found = deleted_repositories.passphrase(run, deleted)
+        if found is not None:
+            message = f'The passphrase of the deleted repository "{deleted.name}" of "{deleted.client_name}" was read.'
+            client = deleted_repositories.former_client(deleted)
+            note(run, "repository.read_secrets", message, client=client, level="warning")
     if found is None:
         click.echo("It needs no passphrase.", err=True)
     else:

@@ -5,19 +5,23 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bbs_server.errors import Conflict, NotFound
+from bbs_server.errors import Conflict, NotFound, ServerFault
 from bbs_server.models import Client, DeletedRepository, Repository
 from bbs_server.services import deleted_repositories, repositories
 
 from .backups import borg, create, directory
 from .conftest import Server
+from .remote_host import RemoteHost, remote_host
 from .wholeness import assert_whole
 
 SECRET = "only on record here"
@@ -49,11 +53,21 @@ def restore(server: Server, client: int, name: str | None = None) -> str:
     return f"/clients/{client}/repositories/{made.id}"
 
 
-def command(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
+def command(server: Server, *arguments: str, name: str = "trash") -> subprocess.CompletedProcess[str]:
     config = server.run.settings.directory / "bbs-server.toml"
     config.write_text('server_host = "bbs.example"\nssh_user = "bbs"\n')
-    program = [sys.executable, "-m", "bbs_server", "--config", str(config), "trash", *arguments]
-    return subprocess.run(program, capture_output=True, text=True, check=False)
+    program = [sys.executable, "-m", "bbs_server", "--config", str(config), name, *arguments]
+    environment = os.environ | {"SUDO_USER": "alice\N{ESCAPE}\n"}
+    return subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+
+
+def noted(server: Server) -> list[tuple[str, str, str]]:
+    """What the log says of commands."""
+    account = pwd.getpwuid(os.getuid()).pw_name
+    rows = [row for row in server.get("/log")["log"] if row["actor"].startswith("user ")]
+    assert {row["actor"] for row in rows} == {f"user alice as {account}"}
+    assert SECRET not in str(rows)
+    return [(row["action"], row["agent_name"], row["message"]) for row in rows]
 
 
 def test_a_repository_deleted_by_mistake_is_opened_and_put_back(
@@ -150,3 +164,80 @@ def disk(server: Server, tmp_path: Path) -> Path:
     (tmp_path / "disk").mkdir()
     server.post("/storage", {"label": "disk", "path": str(tmp_path / "disk")})
     return tmp_path / "disk"
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[RemoteHost]:
+    with remote_host() as running:
+        yield running
+
+
+def test_a_repository_on_another_host_is_put_back_where_its_data_stayed(
+    server: Server, client: dict[str, Any], host: RemoteHost
+) -> None:
+    body = host.config(remote_base_path=str(host.place("kept")))
+    config = server.post("/remote-ssh-configs", body)["id"]
+    path = f"/clients/{client['id']}/repositories"
+    remote = {"name": "main", "storage_type": "remote_ssh", "remote_ssh_config_id": config, "passphrase": SECRET}
+    made = server.post(path, remote)
+    create(host.data / "kept" / "main", "plan1-1", SECRET)
+    host.give(host.data / "kept")
+    delete(server, f"{path}/{made['id']}")
+    delete(server, f"/remote-ssh-configs/{config}")
+
+    with pytest.raises(Conflict, match=r"No remote SSH config leads to ssh://.*/kept/main: create one"):
+        restore(server, client["id"])
+    server.post("/remote-ssh-configs", {**body, "name": "another", "remote_base_path": str(host.place("other"))})
+    again = server.post("/remote-ssh-configs", body)["id"]
+    (host.data / "kept" / "main").rename(host.data / "away")
+    with pytest.raises(ServerFault, match=r"The repository at ssh://.* could not be opened: .*does not exist"):
+        restore(server, client["id"])
+    (host.data / "away").rename(host.data / "kept" / "main")
+
+    back = server.get(restore(server, client["id"]))
+
+    assert (back["path"], back["storage_type"], back["remote_ssh_config_id"]) == (made["path"], "remote_ssh", again)
+    assert in_trash(server) == []
+    server.work()
+    (archive,) = server.get(f"{path}/{back['id']}/archives")["archives"]
+    assert archive["name"] == "plan1-1"
+    delete(server, f"{path}/{back['id']}")
+    server.post(path, {**remote, "name": "second", "remote_ssh_config_id": again})
+    assert server.get(restore(server, client["id"], "rescued"))["path"] == made["path"]
+
+
+def test_who_reads_a_passphrase_or_runs_borg_on_the_server_is_on_record(
+    server: Server, client: dict[str, Any], locked_up: dict[str, Any]
+) -> None:
+    def borg_runs(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return command(server, "--client", "web01", "--repository", "main", *arguments, name="borg")
+
+    assert borg_runs("list", "--short").stdout == "plan1-1\n"
+    assert borg_runs("with-lock", "::", "echo", "password").stdout == "password\n"
+    assert borg_runs("list", f"--comment={SECRET}", "\udcff").returncode == 2
+    assert [message for _action, _client, message in noted(server)] == [
+        """Borg was run on the repository "main": list '--comment=***' '\\udcff'""",
+        """Borg was run on the repository "main": with-lock ...""",
+        """Borg was run on the repository "main": list --short""",
+    ]
+    assert noted(server)[0][:2] == ("repository.borg", "web01")
+
+    delete(server, f"/clients/{client['id']}/repositories/{locked_up['id']}")
+    assert command(server, "passphrase", "1").stdout == f"{SECRET}\n"
+    read = 'The passphrase of the deleted repository "main" of "web01" was read.'
+    assert noted(server)[0] == ("repository.read_secrets", "web01", read)
+    assert command(server, "restore", "1").returncode == 0
+    assert noted(server)[0] == ("repository.restore", "web01", 'Repository "main" restored.')
+
+
+def test_a_log_that_cannot_be_written_keeps_nobody_from_freeing_space(
+    server: Server, locked_up: dict[str, Any]
+) -> None:
+    full = "CREATE TRIGGER full BEFORE INSERT ON audit_log BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+    with server.run.database.connection_context():
+        server.run.database.execute_sql(full)
+
+    compacted = command(server, "--client", "web01", "--repository", "main", "compact", name="borg")
+
+    assert compacted.returncode == 0
+    assert compacted.stderr == "This could not be noted in the audit log: database or disk is full\n"

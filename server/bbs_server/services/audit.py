@@ -32,7 +32,7 @@ def record(run: Runtime, action: str, message: str, *, client: Client | None = N
     _ENTRY.execute(
         at=run.clock(),
         level=level,
-        actor=_actor()[:NAME_LENGTH],
+        actor=_actor(run)[:NAME_LENGTH],
         address=request.remote_addr if has_request_context() else None,
         action=action,
         client=client and client.id,
@@ -40,9 +40,9 @@ def record(run: Runtime, action: str, message: str, *, client: Client | None = N
     )
 
 
-def _actor() -> str:
+def _actor(run: Runtime) -> str:
     if not has_request_context():
-        return "server"
+        return run.operator
     if "principal" in g:
         return f"token {g.principal.token.name}"
     if "agent" in g:

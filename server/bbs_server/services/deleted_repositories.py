@@ -10,7 +10,7 @@ from pathlib import Path
 from bbs_server.errors import Conflict, NotFound
 from bbs_server.models import Client, DeletedRepository, Repository
 from bbs_server.runtime import Runtime
-from bbs_server.services import audit, moves, names, repositories, server_jobs, storage
+from bbs_server.services import audit, moves, names, remote_repositories, repositories, server_jobs, storage
 
 
 def oldest_first() -> list[DeletedRepository]:
@@ -41,15 +41,19 @@ def passphrase(run: Runtime, deleted: DeletedRepository) -> str | None:
     )
 
 
+def former_client(deleted: DeletedRepository) -> Client | None:
+    """The client it belonged to, unless that is gone."""
+    # SQLite gives the number of the last client again.
+    found: Client | None = Client.get_or_none((Client.id == deleted.client_id) & (Client.name == deleted.client_name))
+    return found
+
+
 def owner(deleted: DeletedRepository, name: str | None) -> Client:
     """The client that gets it back: the one of that name, else the one it belonged to.
 
     :raises NotFound: there is none.
     """
-    # SQLite gives the number of the last client again.
-    same = (Client.id == deleted.client_id) & (Client.name == deleted.client_name)
-    wanted = same if name is None else Client.name == name
-    found: Client | None = Client.get_or_none(wanted)
+    found: Client | None = former_client(deleted) if name is None else Client.get_or_none(Client.name == name)
     if found is not None:
         return found
     if name is not None:
@@ -62,10 +66,13 @@ def restore(run: Runtime, deleted: DeletedRepository, client: Client, name: str 
 
     :param client: whose it is from now on.
     :param name: another one than it had.
-    :raises Conflict: the name is taken, or the data is not in a storage location.
+    :raises Conflict: the name or place is taken, or nothing that the server knows leads to the data.
     :raises NotFound: the data is gone.
     :raises SecretError: what would open it does not decrypt.
+    :raises ServerFault: the data on another host cannot be opened.
     """
+    if deleted.path.startswith("ssh://"):
+        return _restore_remote(run, deleted, client, name)
     location, folder = deleted.storage_location, Path(deleted.path)
     if location is None:
         raise Conflict(f"Its data is not in a storage location: open {deleted.path} with borg and its passphrase.")
@@ -82,10 +89,27 @@ def restore(run: Runtime, deleted: DeletedRepository, client: Client, name: str 
         moves.moving(run) as moving,
         run.writing(),
     ):
-        deleted.delete_instance()
         repository = repositories.add_row(run, client, location, final.name, deleted.encryption, secret)
-        audit.record(run, "repository.restore", f'Repository "{repository.name}" restored.', client=client)
-        server_jobs.request(run, repository, "catalog_rebuild", "Its archives are being looked for.")
+        _settle(run, deleted, repository)
         if final != folder:
             moving.move(Path(location.path), folder, final)
     return repository
+
+
+def _restore_remote(run: Runtime, deleted: DeletedRepository, client: Client, name: str | None) -> Repository:
+    """Put one back whose data has stayed on another host."""
+    slug, secret = names.slug(names.checked(name or deleted.name)), passphrase(run, deleted)
+    config = remote_repositories.config_leading_to(deleted.path, deleted.name)
+    remote_repositories.refuse_recorded(deleted.path, slug)
+    remote_repositories.check_opens(run, config, deleted.path, secret)
+    with remote_repositories.taking(slug), run.writing():
+        repository = remote_repositories.add_row(run, client, config, deleted.path, slug, deleted.encryption, secret)
+        _settle(run, deleted, repository)
+    return repository
+
+
+def _settle(run: Runtime, deleted: DeletedRepository, repository: Repository) -> None:
+    """The row of one that is back takes the place of what was kept of it; inside a transaction."""
+    deleted.delete_instance()
+    audit.record(run, "repository.restore", f'Repository "{repository.name}" restored.', client=repository.client)
+    server_jobs.request(run, repository, "catalog_rebuild", "Its archives are being looked for.")

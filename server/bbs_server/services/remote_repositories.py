@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import peewee
@@ -45,7 +47,7 @@ def create(
     config = remote_ssh_configs.find(remote_ssh_config_id)
     slug = names.slug(names.checked(name))
     url = remote_ssh_configs.repository_url(config, slug)
-    _refuse_recorded(url, slug)
+    refuse_recorded(url, slug)
     secret = None if encryption == "none" else passphrase or repositories.generate_passphrase(run)
     _initialise(run, config, url, slug, encryption, secret)
     try:
@@ -64,7 +66,11 @@ def create(
     return created | ({"passphrase": secret} if secret else {})
 
 
-def _refuse_recorded(url: str, slug: str) -> None:
+def refuse_recorded(url: str, slug: str) -> None:
+    """Refuse a place that a repository of the server has.
+
+    :raises Conflict: one has.
+    """
     if Repository.select().where(Repository.path == url).exists():
         raise Conflict(f'A repository already exists at the path of "{slug}": choose a different name.')
 
@@ -83,7 +89,7 @@ def _initialise(
     except BorgError as error:
         logger.error("borg init on %s failed: %s", config.remote_host, error)
         # Another request may have created it between the look and borg's.
-        _refuse_recorded(url, slug)
+        refuse_recorded(url, slug)
         told = reason(str(error), config.remote_host)
         raise ServerFault(f"Borg could not create the repository on {config.remote_host}: {told}") from error
 
@@ -91,27 +97,66 @@ def _initialise(
 def _record(
     run: Runtime, client: Client, config: RemoteSshConfig, url: str, slug: str, encryption: str, secret: str | None
 ) -> Repository:
+    with taking(slug), run.writing():
+        repository = add_row(run, client, config, url, slug, encryption, secret)
+        audit.record(run, "repository.create", f'Repository "{slug}" created on {config.remote_host}.', client=client)
+    return repository
+
+
+def add_row(
+    run: Runtime, client: Client, config: RemoteSshConfig, url: str, slug: str, encryption: str, secret: str | None
+) -> Repository:
+    """Record a repository on another host, inside a transaction."""
+    repository: Repository = Repository.create(
+        client=client,
+        name=slug,
+        encryption=encryption,
+        storage_type="remote_ssh",
+        remote_ssh_config=config,
+        path=url,
+        created_at=run.clock(),
+    )
+    repositories.keep_passphrase(run, repository, secret)
+    return repository
+
+
+@contextmanager
+def taking(slug: str) -> Iterator[None]:
+    """Around recording a repository.
+
+    :raises Conflict: another request was quicker.
+    """
     try:
-        with run.writing():
-            repository: Repository = Repository.create(
-                client=client,
-                name=slug,
-                encryption=encryption,
-                storage_type="remote_ssh",
-                remote_ssh_config=config,
-                path=url,
-                created_at=run.clock(),
-            )
-            repositories.keep_passphrase(run, repository, secret)
-            audit.record(
-                run,
-                "repository.create",
-                f'Repository "{slug}" created on {config.remote_host}.',
-                client=client,
-            )
+        yield
     except peewee.IntegrityError as error:
         raise Conflict(f'"{slug}" or its remote SSH config was changed meanwhile: try again.') from error
-    return repository
+
+
+def config_leading_to(url: str, slug: str) -> RemoteSshConfig:
+    """The configuration by which a repository of this name lies at a URL.
+
+    :raises Conflict: there is none.
+    """
+    for config in RemoteSshConfig.select().order_by(RemoteSshConfig.id):
+        if remote_ssh_configs.repository_url(config, slug) == url:
+            return config
+    raise Conflict(f"No remote SSH config leads to {url}: create one for that host, account and base path first.")
+
+
+def check_opens(run: Runtime, config: RemoteSshConfig, url: str, secret: str | None) -> None:
+    """See that there is a repository at a URL, and that this opens it.
+
+    :raises ServerFault: borg's or ssh's reason why not.
+    """
+    try:
+        with remote_ssh_configs.connection(run, config) as ssh:
+            options = remote_ssh_configs.borg_options(config)
+            run.borg.perform(["list", "--short", "--last=1", *options, url], secret, remote_shell=ssh.command_line)
+    except SshError as error:
+        raise ServerFault(f"The repository could not be opened: {error}") from error
+    except BorgError as error:
+        told = reason(str(error), config.remote_host)
+        raise ServerFault(f"The repository at {url} could not be opened: {told}") from error
 
 
 def _remove(run: Runtime, config: RemoteSshConfig, url: str, secret: str | None) -> None:
