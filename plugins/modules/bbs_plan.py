@@ -54,6 +54,8 @@ options:
   advanced_options:
     description:
       - More options for C(borg create). Null or an empty text clears them.
+      - The server of this collection refuses what borg would refuse when the backup runs, such as an unknown
+        compression; upstream stores it.
     type: str
   frequency:
     description:

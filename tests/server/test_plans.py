@@ -83,6 +83,8 @@ def test_everything_given_is_read_back(
         ({"advanced_options": "--rsh evil"}, "advanced_options"),
         ({"advanced_options": "--remote-path evil"}, "advanced_options"),
         ({"advanced_options": "--compression"}, "advanced_options"),
+        ({"advanced_options": "--compression zstdd"}, "advanced_options"),
+        ({"excludes": "*.tmp\nre:("}, "excludes"),
         ({"frequency": "yearly"}, "frequency"),
         ({"frequency": "weekly"}, "day_of_week"),
         ({"frequency": "monthly"}, "day_of_month"),

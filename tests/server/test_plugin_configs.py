@@ -62,6 +62,41 @@ def test_bad_input_is_refused_with_a_reason(server: Server, configs: str, body: 
     assert server.get(configs) == {"plugin_configs": []}
 
 
+@pytest.mark.parametrize(
+    ("plugin", "config", "told"),
+    [
+        ("pg_dump", {"port": 99999}, "config.port: must be a whole number from 1 to 65535."),
+        ("mongo_dump", {"port": "0"}, "config.port: must be a whole number from 1 to 65535."),
+        ("pg_dump", {"dump_dir": "dumps"}, "config.dump_dir: must be an absolute path."),
+        ("pg_dump", {"dump_dir": "-x"}, "config.dump_dir: must be an absolute path."),
+        ("mysql_dump", {"extra_options": "--where='canary"}, "config.extra_options: must be words as a shell takes"),
+        ("shell_hook", {"pre_script": "/x 'canary"}, "config.pre_script: must be words as a shell takes them"),
+        ("shell_hook", {"timeout": 0}, "config.timeout: must be a whole number from 1 to"),
+        ("s3_sync", {"bandwidth_limit": "10M/s"}, "config.bandwidth_limit: must be bytes per second, such as 500K"),
+        ("s3_sync", {"endpoint": "ftp://canary x"}, "config.endpoint: must be a URL such as"),
+        ("s3_sync", {"secret_key": "canary key"}, "config.secret_key: must be plain characters without spaces."),
+    ],
+)
+def test_what_the_agent_would_refuse_at_night_is_refused_now(
+    server: Server, configs: str, plugin: str, config: dict[str, Any], told: str
+) -> None:
+    login = MYSQL if plugin.endswith("dump") else {}
+    reply = server.call("POST", configs, {"plugin": plugin, "name": "x", "config": login | config})
+
+    assert reply.status_code == 400
+    assert reply.json["error"].startswith(told)
+    assert "canary" not in reply.text
+    assert server.get(configs) == {"plugin_configs": []}
+
+
+def test_what_agents_take_is_accepted(server: Server, configs: str) -> None:
+    dump = MYSQL | {"port": "65535", "dump_dir": "D:\\dumps", "extra_options": "--where='a b'", "host": ""}
+    hook = {"pre_script": "/x 'a b'", "post_script": "", "timeout": 1}
+    copy = {"bandwidth_limit": "10mb", "endpoint": "s3.example:9000/path", "bucket": "b.c"}
+    for plugin, config in (("mysql_dump", dump), ("shell_hook", hook), ("s3_sync", copy)):
+        assert server.call("POST", configs, {"plugin": plugin, "name": "x", "config": config}).status_code == 201
+
+
 def test_unknown_plugin_is_not_found(server: Server, configs: str) -> None:
     assert server.call("POST", configs, {"plugin": "nope", "name": "x"}).status_code == 404
 

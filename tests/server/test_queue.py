@@ -292,6 +292,19 @@ def test_a_job_whose_plan_is_gone_fails_with_a_reason(
     assert "was deleted" in job_of(server, job)["error_log"]
 
 
+def test_a_job_whose_options_borg_does_not_take_fails_with_a_reason(
+    server: Server, client: dict[str, Any], plan: dict[str, Any]
+) -> None:
+    from bbs_server.models import Plan
+
+    with server.run.database.connection_context():
+        Plan.update(advanced_options="--compression zstdd").execute()  # stored by an earlier version
+    job = trigger(server, client, plan)
+
+    assert poll(server, client) == []
+    assert "--compression 'zstdd' must be none, lz4" in job_of(server, job)["error_log"]
+
+
 def test_every_state_leads_only_where_the_table_says(
     server: Server, client: dict[str, Any], plan: dict[str, Any]
 ) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from bbs_server.backup_plugins import rules
 from bbs_server.backup_plugins.schema import Option, Plugin, dump_options
 
 PLUGIN = Plugin(
@@ -15,7 +16,7 @@ PLUGIN = Plugin(
     dump_option="dump_dir",
     fields={
         "host": Option(kind="text", label="Host", default="127.0.0.1"),
-        "port": Option(kind="number", label="Port", default=27017),
+        "port": Option(kind="number", label="Port", default=27017, rule=rules.PORT),
         "user": Option(kind="text", label="User", default="", help="Empty: no authentication."),
         "password": Option(kind="text", label="Password", sensitive=True),
         "auth_db": Option(kind="text", label="Authentication database", default="admin"),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from bbs_server.backup_plugins import rules
 from bbs_server.backup_plugins.schema import ABORT_ON_FAILURE, Option, Plugin
 
 _CUSTOM = {"credential_source": "custom"}
@@ -22,11 +23,15 @@ PLUGIN = Plugin(
             default="global",
             options={"global": "The server's own", "custom": "Given here"},
         ),
-        "endpoint": Option(kind="text", label="Endpoint URL", show_when=_CUSTOM),
-        "region": Option(kind="text", label="Region", default="us-east-1", show_when=_CUSTOM),
-        "bucket": Option(kind="text", label="Bucket", required=True, show_when=_CUSTOM),
-        "access_key": Option(kind="text", label="Access key", required=True, sensitive=True, show_when=_CUSTOM),
-        "secret_key": Option(kind="text", label="Secret key", required=True, sensitive=True, show_when=_CUSTOM),
+        "endpoint": Option(kind="text", label="Endpoint URL", show_when=_CUSTOM, rule=rules.storage_url),
+        "region": Option(kind="text", label="Region", default="us-east-1", show_when=_CUSTOM, rule=rules.plain),
+        "bucket": Option(kind="text", label="Bucket", required=True, show_when=_CUSTOM, rule=rules.plain),
+        "access_key": Option(
+            kind="text", label="Access key", required=True, sensitive=True, show_when=_CUSTOM, rule=rules.plain
+        ),
+        "secret_key": Option(
+            kind="text", label="Secret key", required=True, sensitive=True, show_when=_CUSTOM, rule=rules.plain
+        ),
         "storage_class": Option(
             kind="select",
             label="Storage class",
@@ -50,7 +55,9 @@ PLUGIN = Plugin(
             options={"": "The bucket's default", "AES256": "S3 keys", "aws:kms": "KMS keys"},
         ),
         "path_prefix": Option(kind="text", label="Path prefix", default=""),
-        "bandwidth_limit": Option(kind="text", label="Bandwidth limit", default="", help="Such as 10M; empty: none."),
+        "bandwidth_limit": Option(
+            kind="text", label="Bandwidth limit", default="", help="Such as 10M; empty: none.", rule=rules.bandwidth
+        ),
         "abort_on_failure": ABORT_ON_FAILURE,
     },
 )

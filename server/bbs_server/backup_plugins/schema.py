@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bbs_server.backup_plugins import rules
+from bbs_server.backup_plugins.rules import Rule
 from bbs_server.errors import Invalid
 from bbs_server.text import storable
 
@@ -32,6 +34,7 @@ class Option:
     :param sensitive: sealed at rest, masked in lists.
     :param options: value and label of each choice of a ``select``.
     :param show_when: the option matters only when another one has this value.
+    :param rule: what its values must be, beyond their type; an empty one is none.
     """
 
     kind: str
@@ -42,6 +45,7 @@ class Option:
     help: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     show_when: Mapping[str, str] = field(default_factory=dict)
+    rule: Rule | None = None
 
     def described(self) -> dict[str, Any]:
         """The form in ``/plugins/schema``: keys that say nothing are left out."""
@@ -60,13 +64,15 @@ class Option:
     def checked(self, name: str, value: Any) -> Any:
         """The value in its stored form.
 
-        :raises Invalid: the wrong type; the value itself is never repeated.
+        :raises Invalid: the wrong type, or against the rule; the value itself is never repeated.
         """
         # A list of texts stands for names with commas between them, which no secret is.
         converted = None if self.sensitive and isinstance(value, list) else _CONVERT[self.kind](value)
         if converted is None or (self.kind == "select" and converted not in self.options):
             allowed = ", ".join(repr(key) for key in self.options) if self.options else _DESCRIPTIONS[self.kind]
             raise Invalid(f"config.{name}: must be {allowed}.")
+        if self.rule and converted != "" and (wanted := self.rule(converted)):
+            raise Invalid(f"config.{name}: must be {wanted}.")
         return converted
 
 
@@ -108,17 +114,12 @@ class Plugin:
     def checked(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """The given options, each in its stored form.
 
-        :raises Invalid: unknown option or wrong type.
+        :raises Invalid: unknown option, or a value that is wrong.
         """
         unknown = sorted(set(config) - set(self.fields))
         if unknown:
             raise Invalid(f"config.{unknown[0]}: {self.slug} has no such option; it has {', '.join(self.fields)}.")
-        checked = {name: self.fields[name].checked(name, value) for name, value in config.items()}
-        folder = checked.get(self.dump_option) if self.dump_option else None
-        # The folder becomes an argument of borg: a leading dash would make it an option.
-        if folder and folder.startswith("-"):
-            raise Invalid(f"config.{self.dump_option}: must be a path.")
-        return checked
+        return {name: self.fields[name].checked(name, value) for name, value in config.items()}
 
     def complete(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """A configuration with defaults filled in.
@@ -178,7 +179,7 @@ def database_dump_options(
     """What MySQL and PostgreSQL dumps have in common."""
     return {
         "host": Option(kind="text", label="Host", default=host),
-        "port": Option(kind="number", label="Port", default=port),
+        "port": Option(kind="number", label="Port", default=port, rule=rules.PORT),
         "user": Option(kind="text", label="User", default="bbs_backup", required=True),
         "password": Option(kind="text", label="Password", required=True, sensitive=True),
         **dump_options(dump_dir=dump_dir, excluded=excluded, extra_options=extra_options),
@@ -197,10 +198,14 @@ def dump_options(*, dump_dir: str, excluded: list[str], extra_options: str) -> d
             default=dump_dir,
             required=True,
             help="Dumps are written here; the folder becomes part of the backup.",
+            # It becomes an argument of borg, too: a leading dash would make it an option.
+            rule=rules.absolute,
         ),
         "compress": Option(kind="checkbox", label="Compress dumps with gzip", default=True),
         "cleanup_after": Option(kind="checkbox", label="Remove dumps after a completed backup", default=True),
         "exclude_databases": Option(kind="tags", label="Databases to leave out of *", default=excluded),
-        "extra_options": Option(kind="text", label="More options of the dump program", default=extra_options),
+        "extra_options": Option(
+            kind="text", label="More options of the dump program", default=extra_options, rule=rules.words
+        ),
         "abort_on_failure": ABORT_ON_FAILURE,
     }

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+from bbs_server.backup_plugins import rules
 from bbs_server.backup_plugins.schema import ABORT_ON_FAILURE, Option, Plugin
 
 LATER = "repo_jobs"
 """The ``post_script_timing`` of a hook that the server asks for by itself, when the repository is at rest."""
+
+LONGEST_SECONDS = 7 * 24 * 3600
 
 PLUGIN = Plugin(
     identifier=5,
@@ -16,9 +19,15 @@ PLUGIN = Plugin(
     name="Shell hook",
     description="Runs a program of yours on the client before borg starts, after it ended, or both.",
     fields={
-        "pre_script": Option(kind="text", label="Program before the backup", help="A path, arguments allowed."),
-        "post_script": Option(kind="text", label="Program after the backup", help="Runs after failures too."),
-        "timeout": Option(kind="number", label="Timeout in seconds", default=300),
+        "pre_script": Option(
+            kind="text", label="Program before the backup", help="A path, arguments allowed.", rule=rules.words
+        ),
+        "post_script": Option(
+            kind="text", label="Program after the backup", help="Runs after failures too.", rule=rules.words
+        ),
+        "timeout": Option(
+            kind="number", label="Timeout in seconds", default=300, rule=rules.between(1, LONGEST_SECONDS)
+        ),
         "post_script_timing": Option(
             kind="select",
             label="When the second program runs",

@@ -5,6 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from bbs_server.borg import values
+from bbs_server.borg.values import Check
+
 FLAGS = frozenset(
     {
         "--exclude-caches", "--keep-exclude-tags", "--exclude-nodump", "--one-file-system", "-x",
@@ -14,14 +19,27 @@ FLAGS = frozenset(
 )  # fmt: skip
 """Options without a value."""
 
-VALUED = frozenset(
-    {
-        "--compression", "-C", "--exclude", "-e", "--exclude-from", "--exclude-if-present", "--pattern",
-        "--patterns-from", "--comment", "--chunker-params", "--checkpoint-interval", "--files-cache",
-        "--upload-ratelimit", "--upload-buffer", "--remote-ratelimit", "--remote-buffer", "--lock-wait", "--umask",
-    }
-)  # fmt: skip
-"""Options with a value."""
+VALUED: dict[str, Check] = {
+    "--compression": values.compression,
+    "-C": values.compression,
+    "--exclude": values.pattern,
+    "-e": values.pattern,
+    "--exclude-from": values.anything,
+    "--exclude-if-present": values.anything,
+    "--pattern": values.pattern_command,
+    "--patterns-from": values.anything,
+    "--comment": values.text,
+    "--chunker-params": values.chunker_params,
+    "--checkpoint-interval": values.whole,
+    "--files-cache": values.files_cache,
+    "--upload-ratelimit": values.whole,
+    "--upload-buffer": values.whole,
+    "--remote-ratelimit": values.whole,
+    "--remote-buffer": values.whole,
+    "--lock-wait": values.whole,
+    "--umask": values.octal,
+}
+"""Options with a value, and what it has to be."""
 
 
 class OptionError(ValueError):
@@ -34,20 +52,32 @@ def split_options(text: str) -> list[str]:
     Only options listed here pass, so that no text can name another program, another ssh command
     or another repository.
 
-    :raises OptionError: an option that is not allowed, or a value without or besides an option.
+    :raises OptionError: an option that is not allowed, a value that borg does not take, or one without or besides
+        an option.
     """
     result: list[str] = []
     words = iter(text.split())
     for word in words:
-        name, joined, _ = word.partition("=")
-        if (name in FLAGS and not joined) or (name in VALUED and joined):
+        name, joined, value = word.partition("=")
+        if name in FLAGS and not joined:
             result.append(word)
         elif name in VALUED:
-            value = next(words, None)
-            if value is None or value.startswith("-"):
-                raise OptionError(f"{name} needs a value.")
-            result.append(f"{name}={value}" if name.startswith("--") else f"{name}{value}")
+            result.append(_with_value(name, value if joined else _following(words)))
         else:
-            allowed = ", ".join(sorted(FLAGS | VALUED))
+            allowed = ", ".join(sorted(FLAGS | set(VALUED)))
             raise OptionError(f"{word[:40]!r} is not an option a plan may use. Allowed: {allowed}.")
     return result
+
+
+def _following(words: Iterator[str]) -> str:
+    """The next word, unless it is an option."""
+    word = next(words, "")
+    return "" if word.startswith("-") else word
+
+
+def _with_value(name: str, value: str) -> str:
+    if not value:
+        raise OptionError(f"{name} needs a value; one that begins with a dash is written {name}=VALUE.")
+    if problem := VALUED[name](value):
+        raise OptionError(f"{name} {value[:40]!r} {problem}.")
+    return f"{name}={value}" if name.startswith("--") else f"{name}{value}"

@@ -10,6 +10,7 @@ from typing import Any
 
 import peewee
 
+from bbs_server.borg import values as borg_values
 from bbs_server.borg.options import OptionError, split_options
 from bbs_server.clock import wire
 from bbs_server.errors import Conflict, Invalid, NotFound
@@ -210,7 +211,7 @@ def _assign(plan: Plan, client: Client, values: Mapping[str, Any]) -> None:
     if "directories" in values:
         plan.directories = _paths(values["directories"])
     if "excludes" in values:
-        plan.excludes = "\n".join(_patterns(values["excludes"])) or None
+        plan.excludes = _excludes(values["excludes"])
     if "advanced_options" in values:
         plan.advanced_options = _options(values["advanced_options"])
     _normalise_schedule(plan)
@@ -224,13 +225,21 @@ def _own_repository(client: Client, repository_id: int) -> Repository:
 
 
 def _paths(text: str) -> str:
-    paths = _patterns(text, field="directories")
+    paths = _entries("directories", text)
     if not paths:
         raise Invalid("directories: is required: one path per line.")
     return "\n".join(paths)
 
 
-def _patterns(text: str | None, field: str = "excludes") -> list[str]:
+def _excludes(text: str | None) -> str | None:
+    patterns = _entries("excludes", text)
+    for pattern in patterns:
+        if problem := borg_values.pattern(pattern):
+            raise Invalid(f"excludes: {pattern[:40]!r} {problem}.")
+    return "\n".join(patterns) or None
+
+
+def _entries(field: str, text: str | None) -> list[str]:
     found = lines(text)
     # A leading dash would reach borg as an option.
     if any(entry.startswith("-") or "\x00" in entry for entry in found):

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from bbs_server.auth import Principal
+from bbs_server.backup_plugins import rules
 from bbs_server.errors import Forbidden, Invalid, NotFound
 from bbs_server.models import S3Credentials, S3Link
 from bbs_server.runtime import Runtime
@@ -19,6 +19,8 @@ from bbs_server.services import audit
 OPEN = ("endpoint", "region", "bucket", "path_prefix")
 SECRET = ("access_key", "secret_key")
 REQUIRED = ("endpoint", "region", "bucket", *SECRET)
+
+_RULES = {"endpoint": rules.storage_url, **dict.fromkeys(("region", "bucket", *SECRET), rules.plain)}
 
 
 def shown(run: Runtime, caller: Principal, *, include_secrets: bool) -> dict[str, Any]:
@@ -47,12 +49,9 @@ def store(run: Runtime, values: Mapping[str, str | None]) -> list[str]:
     for name in REQUIRED:
         if not given[name]:
             raise Invalid(f"{name}: is required and must not be empty.")
-    host = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?"
-    if not re.fullmatch(rf"(https?://)?{host}(/[A-Za-z0-9._~/-]*)?", given["endpoint"]):
-        raise Invalid("endpoint: must be a URL such as https://s3.example.org.")
-    for name in ("region", "bucket", *SECRET):
-        if not re.fullmatch(r"[!-~]+", given[name]):
-            raise Invalid(f"{name}: must be plain characters without spaces.")
+    for name, rule in _RULES.items():
+        if wanted := rule(given[name]):
+            raise Invalid(f"{name}: must be {wanted}.")
     with run.writing():
         row = _row() or S3Credentials()
         for name in OPEN:

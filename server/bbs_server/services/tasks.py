@@ -12,7 +12,7 @@ from typing import Any
 
 from bbs_server.backup_plugins import PLUGINS, s3_sync
 from bbs_server.borg.command import LOCK_WAIT, UNATTENDED
-from bbs_server.borg.options import split_options
+from bbs_server.borg.options import OptionError, split_options
 from bbs_server.errors import Invalid
 from bbs_server.models import Archive, Job, Plan, PluginConfig, Repository
 from bbs_server.runtime import Runtime
@@ -54,7 +54,7 @@ def _backup(run: Runtime, job: Job) -> dict[str, Any]:
     directories = _with_dump_folders(run, plans.lines(plan.directories), configs)
     command = [
         "borg", "create", *_remote_options(repository), "--json", "--log-json", "--list", "--progress", LOCK_WAIT,
-        *split_options(plan.advanced_options or ""),
+        *_advanced_options(plan),
         *(part for pattern in plans.lines(plan.excludes) for part in ("--exclude", pattern)),
         f"{repository.path}::{job.archive_name}",
         *directories,
@@ -72,6 +72,14 @@ def _backup(run: Runtime, job: Job) -> dict[str, Any]:
         **_remote_key(run, repository),
     }
     return task | ({"plugins": [_plugin(run, config) for config in configs]} if configs else {})
+
+
+def _advanced_options(plan: Plan) -> list[str]:
+    try:
+        return split_options(plan.advanced_options or "")
+    except OptionError as error:
+        # They were stored by a version that did not look so closely.
+        raise NothingToDo(f"The plan has options that borg does not take: {error}") from error
 
 
 def _restore(run: Runtime, job: Job) -> dict[str, Any]:
