@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 
 import pytest
 
+from bbs_server.models import Lease
+from bbs_server.scheduling import leases
 from bbs_server.services import repository_access
 
 from . import backups
@@ -47,10 +49,12 @@ def path(server: Server, client: dict[str, Any], repository: dict[str, Any]) -> 
 
 
 @contextmanager
-def worker(server: Server) -> Iterator[subprocess.Popen[bytes]]:
+def worker(server: Server, lease_seconds: int = 5) -> Iterator[subprocess.Popen[bytes]]:
     """A worker of the server under test."""
     file = server.run.settings.directory / "bbs-server.toml"
-    file.write_text('server_host = "bbs.example"\nworker_interval = 1\nlease_seconds = 5\nretry_delay_seconds = 1\n')
+    file.write_text(
+        f'server_host = "bbs.example"\nworker_interval = 1\nretry_delay_seconds = 1\nlease_seconds = {lease_seconds}\n'
+    )
     command = [sys.executable, "-P", "-m", "bbs_server", "--config", str(file), "worker"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         try:
@@ -112,6 +116,31 @@ def assert_sound(server: Server, repository: dict[str, Any], path: str) -> None:
     backups.borg("check", str(place))
     listed = {row["name"] for row in server.get(f"{path}/archives")["archives"]}
     assert listed == set(backups.names(server, repository))
+
+
+def leader(server: Server) -> str:
+    """The process that leads the schedule; empty when none does."""
+    with server.run.database.connection_context():
+        lease = Lease.get_or_none(Lease.name == leases.SCHEDULING)
+    return lease.holder.split(":")[1] if lease else ""
+
+
+def test_the_next_worker_of_the_machine_leads_at_once_when_one_was_killed(server: Server) -> None:
+    hour = 3600
+    with worker(server, lease_seconds=hour) as first:
+        until(lambda: leader(server) == str(first.pid))
+        with worker(server, lease_seconds=hour) as second:
+            until(lambda: list(server.run.settings.run_directory.glob(f"worker-*:{second.pid}:*")))
+            second.terminate()
+            second.wait()
+        assert leader(server) == str(first.pid)
+        first.kill()
+    with worker(server, lease_seconds=hour) as third:
+        until(lambda: leader(server) == str(third.pid))
+        third.terminate()
+        third.wait()
+    assert leader(server) == ""
+    assert not list(server.run.settings.run_directory.glob("worker-*"))
 
 
 @pytest.mark.parametrize("action", COMMANDS)

@@ -20,7 +20,7 @@ from functools import partial
 
 from bbs_server.models import Repository
 from bbs_server.runtime import Runtime
-from bbs_server.scheduling import attempts, housekeeping, leases, queue, recognition, upkeep
+from bbs_server.scheduling import attempts, housekeeping, leases, presence, queue, recognition, upkeep
 from bbs_server.server_tasks import runner
 from bbs_server.services import catalogues, health, recovery, repositories, repository_keys, trash
 from bbs_server.settings import Settings
@@ -59,16 +59,23 @@ def work(run: Runtime, stop: threading.Event) -> None:
     """
     who = leases.holder(run)
     logger.info("Worker %s started: a round every %s s.", who, run.settings.worker_interval)
-    with run.database.connection_context():
-        recovery.recover(run)
+    with presence.shown(run, who):
+        with run.database.connection_context():
+            recovery.recover(run)
+        _make_rounds(run, stop, who)
+    logger.info("Worker %s stopped.", who)
+
+
+def _make_rounds(run: Runtime, stop: threading.Event, who: str) -> None:
     rounds = partial(_repeat, run, stop, run.settings.worker_interval)
+    scheduling = (*SCHEDULING, *_giving_up(run.clock()))
     ended = threading.Event()
     renewing = threading.Thread(target=_keep_leases, args=(run, ended, who), name="leases")
     renewing.start()
     try:
         _together(
             stop,
-            partial(rounds, (partial(_lead, leases.SCHEDULING, who, (*SCHEDULING, *_giving_up(run.clock()))),)),
+            partial(rounds, (presence.inherit, partial(_lead, leases.SCHEDULING, who, scheduling))),
             partial(rounds, (partial(_lead, leases.UPKEEP, who, UPKEEP),)),
             *(partial(rounds, (partial(_do_jobs, who, stop),)) for _ in range(max(1, run.settings.server_jobs))),
         )
@@ -77,7 +84,6 @@ def work(run: Runtime, stop: threading.Event) -> None:
         renewing.join()
         with run.database.connection_context():
             leases.release(run, who)
-    logger.info("Worker %s stopped.", who)
 
 
 def round_once(run: Runtime) -> None:
