@@ -37,6 +37,11 @@ CONFIG_TYPES: Mapping[str, tuple[Any, Any]] = {
     "checkbox": (True, False),
     "tags": (["first"], ["second", "third"]),
 }
+CONFIG_SPECIAL: Mapping[str, tuple[Any, Any]] = {
+    "dump_dir": ("/var/first", "/var/second"),
+    "bandwidth_limit": ("10M", "500K"),
+}
+"""Options that have to be more than their type says."""
 
 
 @dataclass(frozen=True)
@@ -150,14 +155,14 @@ def plugin_cases() -> Iterator[Case]:
         samples = {f"config.{key}": _config_values(declared) for key, declared in schema.items()}
         needed = {key: f"needed-{key}" for key, declared in schema.items() if declared.get("required")}
         needed.update({"credential_source": "custom"} if "credential_source" in schema else {})
-        folder = {"config.dump_dir": ("/var/first", "/var/second")} if "dump_dir" in schema else {}
-        needed.update({"dump_dir": "/var/dump"} if folder else {})
+        special = {f"config.{key}": values for key, values in CONFIG_SPECIAL.items() if key in schema}
+        needed.update({"dump_dir": "/var/dump"} if "dump_dir" in schema else {})
         yield Case(
             "bbs_plugin_config",
             resource_of(schema, {}),
             {"client": HOST, "plugin": slug, "name": "config"},
             {"config": needed},
-            {"name": ("config", "renamed"), **samples, **folder},
+            {"name": ("config", "renamed"), **samples, **special},
             collection="/clients/{host}/plugin-configs",
         )
 
