@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from bbs_server import durable
+from bbs_server import durable, sealed
 from bbs_server.key_file import SecretError
 from bbs_server.models import Client, Repository, StorageLocation
 from bbs_server.runtime import Runtime
-from bbs_server.services import agents, audit, recovery, repositories, repository_keys, storage
+from bbs_server.services import agents, audit, recovery, repository_keys, storage
 
 LITTLE_SPACE_BYTES = 1024**3
 
@@ -41,6 +42,7 @@ def examine(run: Runtime) -> list[Finding]:
             _database(run),
             _borg(),
             *_storage(),
+            *_secrets(run),
             *_repositories(run),
             *_homes(),
             _authorized_keys(run),
@@ -124,17 +126,34 @@ def _storage() -> Iterator[Finding]:
         yield Finding(enough, f"{free // 1024**2} MiB are free in {location.path}.{advice}")
 
 
+def _secrets(run: Runtime) -> Iterator[Finding]:
+    closed = sum(
+        not _opens(run, text, table=model._meta.table_name, column=column, row=row.id)
+        for model in sealed.tables()
+        for row in model.select().iterator()
+        for column, text in sealed.values(row).items()
+    )
+    if closed:
+        advice = "It does not belong to this database: put the right one back, from a backup of the server."
+        yield Finding(False, f"{closed} stored secret(s) do not open with {run.settings.key_file}. {advice}")
+
+
+def _opens(run: Runtime, text: str, **place: Any) -> bool:
+    try:
+        run.keyring.open(text, **place)
+    except SecretError:
+        return False
+    return True
+
+
 def _repositories(run: Runtime) -> Iterator[Finding]:
     for repository in _local():
         directory = storage.repository_directory(repository)
         if not (directory / "config").is_file():
             yield Finding(False, f"The repository {repository.name} (id {repository.id}) is missing at {directory}.")
-        try:
-            repositories.passphrase(run, repository)
+        with suppress(SecretError):  # told by _secrets
             if repository_keys.is_replaced(run, repository):
                 yield Finding(False, f"The key in {directory} was replaced, by the client or by hand: {_PUT_BACK}")
-        except SecretError as error:
-            yield Finding(False, f"{error} The key file does not belong to this database.")
     yield from _orphans()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from bbs_server import db, key_file
 from bbs_server.borg import sshd
 from bbs_server.borg.keys import AuthorizedKeys
+from bbs_server.key_file import SecretError
 from bbs_server.models import Client, StorageLocation
 from bbs_server.runtime import Runtime
 from bbs_server.services import storage, tokens
@@ -21,9 +22,10 @@ def initialise(settings: Settings) -> list[str]:
 
     :return: one line per thing created; empty when everything was there.
     :raises DatabaseError: unusable database.
-    :raises SecretError: unusable key file.
+    :raises SecretError: unusable key file, or none beside a database that needs one.
     """
     created = [f"directory {path}" for path in _directories(settings) if _make(path)]
+    _refuse_lost_keys(settings)
     if key_file.create(settings.key_file):
         created.append(f"key file {settings.key_file}")
     if settings.private_sshd and sshd.create_host_key(settings):
@@ -36,6 +38,19 @@ def initialise(settings: Settings) -> list[str]:
     finally:
         run.close()
     return created
+
+
+def _refuse_lost_keys(settings: Settings) -> None:
+    """Make no new keys where old ones are gone: nothing would open with them, and nobody would notice."""
+    if settings.key_file.exists():
+        return
+    with db.opened(settings.database, settings.database_password_file) as database, database.connection_context():
+        holds_secrets = "clients" in database.get_tables() and Client.select(Client.id).exists()
+    if holds_secrets:
+        raise SecretError(
+            f"The key file {settings.key_file} is gone, and the database holds secrets that were sealed with it: put it"
+            " back, from a backup of the server or from the other machine that uses this database."
+        )
 
 
 def _first_rows(run: Runtime) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pwd
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -229,6 +230,13 @@ _BOUNDS = {
 """The least and the greatest number with which a server works; all others are from 0 to ``_MOST``."""
 
 
+_FORMS = {
+    "server_url": (r"(https?://[^\s/?#@]+(/[^\s?#]*)?)?", "a URL such as https://backup.example.com"),
+    "server_host": (r"[\w.:-]+", "a host name or an address"),
+}
+"""Texts that stand in what agents are told."""
+
+
 def _check_type(name: str, declared: str, value: Any) -> None:
     expected, description = _TYPES[declared]
     right = isinstance(value, expected | Path if declared == "Path" else expected)
@@ -236,6 +244,9 @@ def _check_type(name: str, declared: str, value: Any) -> None:
         least, most = _BOUNDS.get(name, (0, _MOST))
         right = right and not isinstance(value, bool) and least <= value <= most
         description = f"a whole number from {least} to {most}"
+    if right and name in _FORMS:
+        pattern, description = _FORMS[name]
+        right = re.fullmatch(pattern, value, re.ASCII) is not None
     if expected is list:
         right = right and all(isinstance(item, str) for item in value)
     if not right:

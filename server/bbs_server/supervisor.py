@@ -21,6 +21,7 @@ from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import IO
 
+from bbs_server import transport
 from bbs_server.borg import sshd
 from bbs_server.forking import forked
 from bbs_server.pid_file import PidFile
@@ -118,9 +119,14 @@ class Service:
         """Start in the background and wait until it answers; returns whether it had to be started.
 
         :raises ServiceError: it ended at once or does not answer; the message holds its last words.
+        :raises AddressError: a port is taken.
+        :raises SettingsError: credentials could be read on the way.
         """
         if self.pid() is not None:
             return False
+        transport.check(self.settings)
+        # Whatever has the port might answer in this server's place.
+        check_address(self.settings.listen_address, self.settings.listen_port)
         program = [sys.executable, "-P", "-m", "bbs_server", "--config", str(self.settings_file), "run"]
         with self.log_file.open("ab") as log:
             before = log.tell()

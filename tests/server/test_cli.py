@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
-from bbs_server import cli, command_line, db, token_cli
+from bbs_server import cli, command_line, db, key_file, token_cli
 from bbs_server.initialise import initialise
 from bbs_server.settings import Settings
 
@@ -120,6 +122,37 @@ def test_a_taken_port_is_told(ready: Path) -> None:
         refused = run(cli.cli, ready, "run")
 
     assert f"Cannot listen on 127.0.0.1:{port}: Address already in use." in str(refused.exception)
+
+
+def test_a_port_that_answers_is_not_taken_for_the_server_that_was_started(ready: Path) -> None:
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", 0), Other) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        ready.write_text(f"listen_port = {other.server_port}\n")
+        refused = run(cli.cli, ready, "start")
+        other.shutdown()
+
+    assert f"Cannot listen on 127.0.0.1:{other.server_port}: Address already in use." in str(refused.exception)
+
+
+def test_lost_keys_are_missed(server: Server, client: dict[str, Any]) -> None:
+    config = server.run.settings.directory / "bbs-server.toml"
+    config.write_text("")
+    keys = server.run.settings.key_file
+    keys.rename(keys.with_name("lost"))
+
+    assert f"The key file {keys} is gone" in str(run(cli.cli, config, "init").exception)
+    assert not keys.exists()
+    key_file.create(keys)
+    found = run(cli.cli, config, "doctor")
+    assert (found.exit_code, f"problem  2 stored secret(s) do not open with {keys}." in found.stdout) == (1, True)
+    keys.with_name("lost").replace(keys)
+    assert "do not open" not in run(cli.cli, config, "doctor").stdout
+    assert run(cli.cli, config, "init").exit_code == 0
 
 
 def test_doctor_finds_what_is_missing(server: Server, client: dict[str, Any], repository: dict[str, Any]) -> None:
