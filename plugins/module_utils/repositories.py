@@ -107,6 +107,11 @@ class Repositories(Converger):
             )
         return created
 
+    def update(self, outcome: Outcome, current: Object) -> Object:
+        """Rename: the only change there is. The answer tells where borg finds it from now on (admin-api.md §5.2)."""
+        answer = self.api.put(self.path(current), outcome.payload)
+        return {**current, **outcome.payload, "path": answer.get("path")}
+
     def delete(self, current: Object) -> None:
         if self.task.params["delete_plans"]:
             self.delete_plans(current["id"])

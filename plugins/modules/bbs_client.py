@@ -118,8 +118,8 @@ RETURN = r"""
 client:
   description:
     - The client as the server describes it, without its key. Null after it has been removed.
-    - What the agent reports is null until it has registered, and not there in check mode when the client
-      would be created.
+    - What the agent reports is null until it has registered. When this task creates the client there is only what
+      the server answers to that, its C(id), C(name) and C(status); in check mode only its C(name).
   returned: success
   type: dict
   contains:

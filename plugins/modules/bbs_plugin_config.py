@@ -123,7 +123,9 @@ plugin_config:
       description: The config's name.
       type: str
     config:
-      description: The settings; each secret that is set is C(********).
+      description:
+        - The settings; each secret that is set is C(********).
+        - When this task creates the config, only those that it names, without the plugin's defaults.
       type: dict
   sample:
     id: 5

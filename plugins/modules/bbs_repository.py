@@ -134,7 +134,10 @@ EXAMPLES = r"""
 RETURN = r"""
 ---
 repository:
-  description: The repository as the server describes it. Null after it has been removed.
+  description:
+    - The repository as the server describes it. Null after it has been removed.
+    - When this task creates it there is only what the server answers to that, C(id), C(name), C(path), C(encryption)
+      and C(storage_type); in check mode only what the task says.
   returned: success
   type: dict
   contains:

@@ -208,6 +208,22 @@ def test_blank_names_mean_nothing_new(land: Harness) -> None:
     land.ok("bbs_client", name="blank", state="absent")
 
 
+def test_what_is_returned(land: Harness) -> None:
+    """A creation returns what the server answers to it, everything else the whole object, as it is from then on."""
+    assert set(land.ok("bbs_client", name="told")["client"]) == {"id", "name", "status"}
+    one: Options = {"client": "told", "name": "one", "encryption": "none"}
+    made = land.ok("bbs_repository", **one)["repository"]
+    assert set(made) == {"id", "name", "path", "encryption", "storage_type"}
+    assert made.items() <= land.ok("bbs_repository", **one)["repository"].items()
+    renamed = land.ok("bbs_repository", **one, new_name="two")["repository"]
+    assert renamed["path"] == made["path"].replace("one", "two")
+    assert land.ok("bbs_repository", client="told", name="two")["repository"] == renamed
+    hook: Options = {"client": "told", "plugin": "shell_hook", "name": "hook", "config": {"timeout": 5}}
+    assert land.ok("bbs_plugin_config", **hook)["plugin_config"]["config"] == {"timeout": 5}
+    assert set(land.ok("bbs_plugin_config", **hook)["plugin_config"]["config"]) > {"timeout"}
+    land.ok("bbs_client", name="told", state="absent")
+
+
 def test_keep_data(land: Harness, live: Begin) -> None:
     """What stays on the disk stands in the way of a repository of the same name."""
     life = live(REPOSITORY_CASE)
