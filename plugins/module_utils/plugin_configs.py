@@ -164,13 +164,8 @@ class PluginConfigs(Converger):
         self.resource = resource_of(self.schema, stored)
         if current is None:
             self.check_required()
+        self.check_secrets(stored)
         wanted = {**self.replaced(stored), **self.config}
-        masked = [key for key, value in wanted.items() if value == MASK]
-        if masked:
-            raise InvalidOption(
-                f"config.{masked[0]} is {MASK}, which is how the server hides a secret and not the secret. "
-                "Leave it out to keep what is stored."
-            )
         return {
             "name": self.new_name or self.name,
             **{f"config.{key}": value for key, value in wanted.items()},
@@ -201,6 +196,19 @@ class PluginConfigs(Converger):
         for key, value in self.config.items():
             if value is None:
                 raise InvalidOption(f"config.{key} is null: leave it out to keep it, or write the value to have.")
+
+    def check_secrets(self, stored: Mapping[str, Any]) -> None:
+        for key, value in self.config.items():
+            if value == MASK:
+                raise InvalidOption(
+                    f"config.{key} is {MASK}, which is how the server hides a secret and not the secret. "
+                    "Leave it out to keep what is stored."
+                )
+            if value == "" and key in self.secret_keys() and stored.get(key):
+                raise InvalidOption(
+                    f"config.{key} is empty, and a stored secret cannot be cleared: leave it out to keep what is stored, "
+                    "or remove the config and create it again."
+                )
 
     def check_required(self) -> None:
         absent = [

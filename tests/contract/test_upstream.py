@@ -290,6 +290,8 @@ class TestPluginConfigs:
         host.ok("bbs_plugin_config", **MYSQL, config=self.CONFIG)
         message = host.fails("bbs_plugin_config", **MYSQL, config={"password": MASK})
         assert "how the server hides a secret" in message
+        message = host.fails("bbs_plugin_config", **MYSQL, config={"password": ""})
+        assert "config.password is empty, and a stored secret cannot be cleared" in message
         assert upstream.configs[0]["config"]["password"] == "first-canary"
 
     @new_only
