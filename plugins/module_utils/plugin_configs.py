@@ -206,7 +206,7 @@ class PluginConfigs(Converger):
                 )
             if value == "" and key in self.secret_keys() and stored.get(key):
                 raise InvalidOption(
-                    f"config.{key} is empty, and a stored secret cannot be cleared: leave it out to keep what is stored, "
+                    f"config.{key} is empty, and a stored secret cannot be cleared: leave it out to keep it, "
                     "or remove the config and create it again."
                 )
 
@@ -307,12 +307,12 @@ class PluginConfigs(Converger):
 
 
 def leaves(value: Any) -> list[Any]:
-    """The scalars inside a value."""
+    """The scalars inside a value; not the empty text, which is inside of everything that is said."""
     if isinstance(value, dict):
         return [leaf for item in value.values() for leaf in leaves(item)]
     if isinstance(value, list):
         return [leaf for item in value for leaf in leaves(item)]
-    return [] if value is None or isinstance(value, bool) else [value]
+    return [] if value in (None, "") or isinstance(value, bool) else [value]
 
 
 MODULE = Module(
