@@ -27,8 +27,8 @@ Send the header `Authorization: Bearer <token>`. Bodies are JSON objects; fields
 Times are `YYYY-MM-DD HH:MM:SS` in UTC.
 
 Every error is JSON with the key `error`, a sentence for people; some have more keys, such as `reason`. Besides the
-errors named at each operation there are 404 for an unknown path, 405 for a method that a path does not know, and 503 while
-the database is away or too busy, with the header `Retry-After` in seconds."""
+errors named at each operation there are 404 for an unknown path, 405 for a method that a path does not know, and 503
+while the database is away or too busy, with the header `Retry-After` in seconds."""
 
 ERRORS: dict[int, str] = {
     400: "The request is wrong; the sentence names the field.",
