@@ -10,6 +10,7 @@ from threading import Event
 from typing import Any, Callable, Iterator, Sequence, TypeVar
 
 from ansible_collections.borgfleet.bbs.plugins.module_utils import _fleet_hosts
+from ansible_collections.borgfleet.bbs.plugins.module_utils._client import GATEWAY_STATUSES, TOO_MANY_REQUESTS
 from ansible_collections.borgfleet.bbs.plugins.module_utils._errors import (
     ApiError,
     BbsError,
@@ -36,8 +37,8 @@ CLIENTS = "clients"
 # Up to here, asking for each client costs less than reading them all.
 FEW_HOSTS = 20
 PROGRESS_STEPS = 10
-# With these the server refuses everything, whatever the host.
-REFUSALS = (401, 403, 429)
+# With these the server refuses everything, or cannot do anything, whatever the host.
+REFUSALS = (401, 403, TOO_MANY_REQUESTS, *GATEWAY_STATUSES)
 
 
 class FleetClients(Clients):
