@@ -34,7 +34,9 @@ def play(server: LiveServer, collections: Path, token: str, **variables: str) ->
         "BBS_TOKEN": token,
         "ANSIBLE_COLLECTIONS_PATH": str(collections),
         "ANSIBLE_HOME": str(collections.parent / "ansible"),
+        "TMPDIR": str(collections.parent / "temporary"),
     }
+    (collections.parent / "temporary").mkdir(exist_ok=True)
     values = json.dumps({"bbs_url": server.url, "prefix": str(collections.parent / "agent"), **variables})
     done = subprocess.run(
         [str(Path(sys.executable).parent / "ansible-playbook"), "-vvv", "--diff", str(PLAYBOOK), "-e", values],
@@ -57,6 +59,9 @@ def test_install_again_and_remove(live_server: LiveServer, collections: Path) ->
     # Also where the tests run in a container.
     config.parent.mkdir(parents=True)
     config.write_text("[agent]\nexchange_key = yes\n")
+    left = prefix / "run/bbs-agent-install.sh"
+    left.parent.mkdir()
+    left.write_text("exit 3 # what a run that was killed has left\n")
 
     first = play(live_server, collections, token, state="present")
     key = re.search(r"api_key\s*=\s*(\S+)", config.read_text())
@@ -64,6 +69,8 @@ def test_install_again_and_remove(live_server: LiveServer, collections: Path) ->
     for secret in (key[1], client["api_key"], token):
         assert secret not in first
     assert "changed=1" in first
+    assert not left.exists()
+    assert list((collections.parent / "temporary").iterdir()) == []
 
     assert key[1] != client["api_key"], "the agent has a key of its own"
     again = play(live_server, collections, token, state="present")
