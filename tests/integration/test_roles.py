@@ -1,7 +1,7 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The role ``server``, as far as it can be looked at without hosts of its own; tests/molecule has the rest."""
+"""The roles, as far as they can be looked at without hosts of their own; tests/molecule has the rest."""
 
 from __future__ import annotations
 
@@ -74,6 +74,10 @@ def test_what_is_not_the_servers_alone_is_not_removed(folder: Path) -> None:
     assert (code, "/var/lib/../ leads to /var, which is or holds" in said) == (2, True), said
 
 
+TOLD = """{{ ansible_failed_result.results | default([ansible_failed_result]) | selectattr("failed", "defined")
+  | map(attribute="msg") | first }}"""
+"""What a task failed with, or one item of its loop."""
+
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"bbs_server_directory": "data"}, "bbs_server_directory, bbs_server_programs, .*: must be absolute paths"),
     (
@@ -99,15 +103,30 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"bbs_server_backup_keep": -1}, "bbs_server_backup_keep: must be 0 or more"),
     ({"bbs_server_backup_time": "every night"}, "bbs_server_backup_time: every night is no time"),
     ({"bbs_server_source": "/nope"}, "bbs_server_source: there is no server in /nope"),
+    ({"bbs_agent_prefix": "below"}, "bbs_agent_prefix: must be an absolute folder"),
+    ({"bbs_agent_ca_src": "/nope", "bbs_agent_ca_file": "/nope"}, "bbs_agent_ca_src .* only one of them"),
+    ({"bbs_agent_install_command": "bash --key secret"}, "bbs_agent_install_command: must name --server and --key"),
+    ({"bbs_repositories": [{"name": "Main"}, {"name": "main"}]}, "bbs_repositories: .* two of the same name"),
+    ({"bbs_plans": [{"name": "daily"}, {"name": "daily"}]}, "bbs_plans: .* two of the same name"),
+    (
+        {"bbs_plugin_configs": [{"plugin": "pg_dump", "name": "a", "config": {"password": "secret"}}] * 2},
+        "bbs_plugin_configs: .* two of the same name among pg_dump/a, pg_dump/a",
+    ),
 ]
+
+
+def role_of(variables: dict[str, Any]) -> str:
+    """The role that a variable's name tells; those of ``backup`` have no prefix of their own."""
+    told = next(iter(variables)).split("_")[1]
+    return f"borgfleet.bbs.{told if told in ('server', 'agent') else 'backup'}"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the role's form system takes root")
 def test_what_cannot_work_is_refused_before_anything_is_changed(folder: Path) -> None:
     tasks = [
         {
-            "block": [{"ansible.builtin.include_role": {"name": "borgfleet.bbs.server"}, "vars": variables}],
-            "rescue": [{"ansible.builtin.debug": {"msg": "told {{ ansible_failed_result.msg }}"}}],
+            "block": [{"ansible.builtin.include_role": {"name": role_of(variables)}, "vars": variables}],
+            "rescue": [{"ansible.builtin.debug": {"msg": f"told {TOLD}"}}],
         }
         for variables, _told in WRONG
     ]
