@@ -189,7 +189,7 @@ class Plans(Converger):
         if current is None or set(wanted) & set(SCHEDULE):
             check_schedule({**(current or {}), **wanted})
         unknown = current is not None and "paused" not in current
-        if self.pause or not unknown:
+        if self.pause or not unknown or self.task.params["update_unreadable"]:
             wanted["paused"] = self.pause
         if current is not None and not self.pause:
             # A new plan is enabled; one that was switched off elsewhere would not follow its schedule.
@@ -242,12 +242,14 @@ class Plans(Converger):
     def update(self, outcome: Outcome, current: Object) -> Object:
         super().update(outcome, current)
         plan = self.read({**current, "name": outcome.payload.get("name", current["name"])})
-        return self.set_pause(plan)
+        return self.set_pause(plan, assumed="paused" in outcome.changes and not self.pause)
 
-    def set_pause(self, plan: Object) -> Object:
-        """Pause or resume, also where a written frequency has just resumed the plan (admin-api.md §10, 2)."""
-        paused = plan.get("paused", False)
-        if paused == self.pause:
+    def set_pause(self, plan: Object, assumed: bool = False) -> Object:
+        """Pause or resume, also where a written frequency has just resumed the plan (admin-api.md §10, 2).
+
+        :param assumed: whether it is paused, where the server does not tell
+        """
+        if plan.get("paused", assumed) == self.pause:
             return plan
         self.api.post(f"{self.path(plan)}/{'pause' if self.pause else 'resume'}", {})
         return {**self.read(plan), "paused": self.pause}

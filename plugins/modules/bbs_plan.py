@@ -152,7 +152,7 @@ options:
       - Otherwise such options are sent only when the plan is created or other parts of its schedule change,
         and a warning names them. The server of this collection reads everything back. Upstream does not
         tell the attached plugin configs, and its older releases neither time zone nor retention, nor whether a plan
-        is paused; to pause a plan that exists there, set this.
+        is paused; to pause or resume a plan that exists there, set this.
     type: bool
     default: false
 seealso:

@@ -123,9 +123,10 @@ def test_plan_lists_without_retention_or_plugins(recording: Recording, bbs: Harn
 def test_unreadable_options_are_sent_when_told(recording: Recording, bbs: Harness) -> None:
     recording.play(CLIENTS, REPOSITORIES, PLANS, SCHEDULES, CONFIGS)
     recording.play(("PUT", r".*/plans/2", 'plan: update frequency "daily"'))
+    recording.play(("POST", r".*/plans/2/resume", "plan: resume again"))
     result = bbs.ok("bbs_plan", **PLAN, plugin_configs=["Hooks"], update_unreadable=True)
     assert result["changed"]
-    assert recording.writes()[0][2] == {"plugins": [{"plugin_config_id": 3}]}
+    assert [body for _, _, body in recording.writes()] == [{"plugins": [{"plugin_config_id": 3}]}, {}]
 
 
 def test_masks_are_never_written_back(recording: Recording, bbs: Harness) -> None:

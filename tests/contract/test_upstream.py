@@ -236,6 +236,14 @@ class TestPlans:
         assert not result["changed"]
         assert "does not tell timezone, prune_days" in str(result["warnings"])
 
+    @old_only
+    def test_unreadable_pause(self, planned: Harness, upstream: Upstream) -> None:
+        for state, enabled in (("paused", False), ("present", True)):
+            assert not planned.ok("bbs_plan", **DAILY, state=state)["changed"]
+            assert upstream.plans[0]["schedule_enabled"] is not enabled
+            assert planned.ok("bbs_plan", **DAILY, state=state, update_unreadable=True)["changed"]
+            assert upstream.plans[0]["schedule_enabled"] is enabled
+
     @new_only
     def test_readable_retention(self, planned: Harness) -> None:
         assert planned.ok("bbs_plan", **DAILY, prune_days=30, timezone="Europe/Berlin")["changed"]
