@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from contextlib import contextmanager, suppress
 from typing import IO, Callable, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Union
 
@@ -17,6 +18,8 @@ from .orphans import Orphans
 
 KEPT_OUTPUT = 10 * 1024
 CHUNK = 64 * 1024
+# Borg writes each line by itself; to wake up for each of them costs more than what is done with it.
+BATCH_SECONDS = 0.01
 LineReader = Callable[[str], None]
 Sink = Union[IO[bytes], gzip.GzipFile]
 
@@ -208,12 +211,22 @@ class _Feeder(threading.Thread):
 
 
 def _read_lines(stream: Optional[IO[bytes]], reader: LineReader) -> None:
+    """Hand on each line that is not blank, as UTF-8."""
     assert stream is not None
-    for raw in stream:
+    rest = b""
+    for chunk in iter(lambda: os.read(stream.fileno(), CHUNK), b""):
         # Borg writes a bare carriage return after some of its prompts and progress lines.
-        for line in raw.decode("utf-8", "replace").replace("\r", "\n").split("\n"):
-            if line.strip():
-                reader(line)
+        lines = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
+        rest = lines.pop()
+        _hand_on(lines, reader)
+        time.sleep(BATCH_SECONDS)
+    _hand_on([rest], reader)
+
+
+def _hand_on(lines: List[bytes], reader: LineReader) -> None:
+    for line in lines:
+        if line.strip():
+            reader(line.decode("utf-8", "replace"))
 
 
 def _whole(stream: IO[bytes]) -> str:

@@ -41,6 +41,11 @@ class Agent:
         """Where the key and the known hosts are."""
         return self.folder / "etc" / "bbs-agent"
 
+    @property
+    def works(self) -> bool:
+        """Whether a job is not over yet. Asking the server fifty times a second would cost what is to be measured."""
+        return (self.folder / "var" / "lib" / "bbs-agent" / "journal.json").exists()
+
     def until(self, look: Any) -> Any:
         """What is found at last."""
         deadline = time.monotonic() + LONGEST_SECONDS
