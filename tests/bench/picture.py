@@ -11,6 +11,7 @@ from pathlib import Path
 
 FILE = Path(__file__).parents[2] / "docs" / "pictures" / "growth.svg"
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 400, 70, 170, 30, 50
+LABEL_HEIGHT = 15
 COLOURS = ("#0b6e99", "#c4572b", "#4f7a28", "#7a4fa0")
 
 
@@ -39,10 +40,20 @@ def draw(sizes: Sequence[int], rates: Mapping[str, Sequence[float]]) -> None:
         parts.append(f'<text x="{LEFT - 8}" y="{y(rate) + 4:.1f}" text-anchor="end">{rate:,}</text>')
     for size in sizes:
         parts.append(f'<text x="{x(size):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{size:,}</text>')
+    labels = _apart({name: y(found[-1]) for name, found in rates.items()})
     for (name, found), colour in zip(rates.items(), COLOURS, strict=False):
         points = [(x(size), y(rate)) for size, rate in zip(sizes, found, strict=True)]
         line = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="{colour}"/>' for px, py in points]
-        parts.append(f'<text x="{points[-1][0] + 10:.1f}" y="{points[-1][1] + 4:.1f}" fill="{colour}">{name}</text>')
+        parts.append(f'<text x="{points[-1][0] + 10:.1f}" y="{labels[name] + 4:.1f}" fill="{colour}">{name}</text>')
     FILE.write_text("\n".join([*parts, "</svg>"]) + "\n", encoding="utf-8")
+
+
+def _apart(heights: Mapping[str, float]) -> dict[str, float]:
+    """Where labels stand, moved down where they would cover the one above."""
+    moved: dict[str, float] = {}
+    lowest = -math.inf
+    for name, height in sorted(heights.items(), key=lambda item: item[1]):
+        lowest = moved[name] = max(height, lowest + LABEL_HEIGHT)
+    return moved

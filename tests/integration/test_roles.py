@@ -171,7 +171,7 @@ def test_nothing_is_waited_for_when_a_service_has_failed(tmp_path: Path, url: st
     stand_in(
         tmp_path / "systemctl", f'r="{restarts}"; printf "Id=web\\nActiveState={state}\\nNRestarts=%d\\n" "${{#r}}"'
     )
-    stand_in(tmp_path / "journalctl", 'printf "broken\\n\\non purpose\\n"')
+    stand_in(tmp_path / "journalctl", 'printf "broken\\n\\non purpose\\nbroken\\n"')
 
     done = subprocess.run(
         [sys.executable, str(ROOT / "roles/server/files/wait.py"), url, "0" if state == "active" else "600", "web"],

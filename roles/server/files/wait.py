@@ -47,30 +47,35 @@ def states(units: list[str]) -> dict[str, tuple[str, int]]:
     return {unit["Id"]: (unit["ActiveState"], int(unit["NRestarts"])) for unit in shown}
 
 
-def last_words(unit: str) -> str:
-    """What a service wrote last; what systemd says of it, when it has not written anything."""
+def last_words(unit: str, since: int) -> str:
+    """What a service wrote last, each line once; what systemd says of it, when it has not written anything.
+
+    :param since: seconds since the epoch; what is older was about something else.
+    """
     journal = ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--lines={WORDS}"]
-    for which in ([f"_SYSTEMD_UNIT={unit}"], ["--unit", unit]):
+    for which in ([f"_SYSTEMD_UNIT={unit}", f"--since=@{since}"], [f"--unit={unit}"]):
         done = subprocess.run([*journal, *which], stdout=subprocess.PIPE, text=True, errors="replace", check=True)
-        if done.stdout.strip():
-            return " | ".join(line.strip() for line in done.stdout.splitlines() if line.strip())
+        lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+        if lines:
+            return " | ".join(dict.fromkeys(lines))
     return "none"
 
 
 def wait(url: str, seconds: float, units: list[str]) -> str:
     """Why the server does not run, empty when it does."""
-    deadline, before = time.monotonic() + seconds, states(units)
+    since, deadline, before = int(time.time()), time.monotonic() + seconds, states(units)
     while True:
         wrong, now = fault(url), states(units)
         for unit, (state, restarts) in now.items():
             if state == "failed" or restarts - before[unit][1] >= STARTS:
-                return f"{unit} ends as often as it is started. Its last words: {last_words(unit)}"
+                return f"{unit} ends as often as it is started. Its last words: {last_words(unit, since)}"
         idle = [unit for unit, (state, _restarts) in now.items() if state != "active"]
         if not wrong and not idle:
             return ""
         if time.monotonic() > deadline:
             what = f"The server does not answer at {url} ({wrong})." if wrong else f"{idle[0]} does not run."
-            return f"{what} Last words of {(idle or units)[0]}: {last_words((idle or units)[0])}"
+            silent = (idle or units)[0]
+            return f"{what} Last words of {silent}: {last_words(silent, since)}"
         time.sleep(0.2)
 
 
