@@ -9,22 +9,26 @@ import json
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bbs_server.models import Job
+from bbs_server.runtime import Runtime
+from bbs_server.settings import Settings
+
+from ..database_servers import open_directory, postgres
 from ..much_data import fill
 from .conftest import LiveServer, free_port
-from .line import Ask, line
+from .line import Ask, Line, line
 from .live_server import children
 
 pytestmark = pytest.mark.slow
@@ -76,9 +80,11 @@ class Host:
         done = self.server.command("bbs-server", "start")
         assert done.returncode == 0, done.stderr
 
-    @property
-    def database(self) -> Path:
-        return self.server.directory / "bbs.sqlite"
+    @contextmanager
+    def database(self) -> Iterator[Runtime]:
+        """The server's database, as one more of its processes."""
+        with closing(Runtime.open(Settings.load(self.server.config))) as run, run.database.connection_context():
+            yield run
 
     def set_up(self, url: str) -> None:
         """Install the agent, which reaches the server at a URL, and make a repository for `data`."""
@@ -146,15 +152,29 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    found = Host(tmp_path)
-    # A killed server's leases are waited for when the next one starts.
-    found.server.begin(web_processes=1, lease_seconds=5, retry_delay_seconds=1)
+@contextmanager
+def running(place: Path, **settings: Any) -> Iterator[Host]:
+    found = Host(place)
+    # A killed server's leases of jobs are waited for when the next one starts.
+    found.server.begin(web_processes=1, lease_seconds=5, retry_delay_seconds=1, **settings)
     yield found
     if found.prefix.exists():
         found.agent("stop")
     found.server.command("bbs-server", "stop")
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    with running(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def host_on_postgresql(tmp_path: Path) -> Iterator[Host]:
+    with open_directory() as directory, postgres(directory / "pg") as cluster:
+        cluster.sql("CREATE DATABASE bbs")
+        with running(tmp_path, database_url=cluster.url("bbs")) as found:
+            yield found
 
 
 def test_a_killed_server_and_a_killed_agent(host: Host) -> None:
@@ -186,8 +206,7 @@ def test_a_killed_server_and_a_killed_agent(host: Host) -> None:
 
 def killed_before_commit(host: Host, ask: Ask) -> None:
     """The report waits in the server for its turn to write."""
-    with closing(sqlite3.connect(host.database, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with host.database() as other, other.writing():
         with closing(ask()) as asked, pytest.raises(TimeoutError):
             assert asked.sock is not None
             asked.sock.settimeout(1)
@@ -202,27 +221,42 @@ def killed_before_answer(host: Host, ask: Ask) -> None:
     host.kill_all()
 
 
+def report_again(host: Host, between: Line, kill: Callable[[Host, Ask], None], noted: str) -> dict[str, Any]:
+    """Kill the server in mid-report and start it again; what its job ends as.
+
+    :param noted: the job's state when the server was dead
+    """
+    between.fate = partial(kill, host)
+    job = host.trigger(noted)
+    until(host.is_dead)
+    with host.database():
+        assert Job.get_by_id(job["job_id"]).status == noted
+
+    host.start()
+    ended = host.end(job)
+    assert (ended["status"], ended["attempt"], ended["had_warnings"]) == ("completed", 1, 0), ended
+    until(lambda: not (host.prefix / "var/lib/bbs-agent/journal.json").exists())
+    return ended
+
+
 def test_a_server_killed_in_mid_report(host: Host) -> None:
     """Whether it had noted the report or not: the agent reports again, and there is one end and one archive."""
     with line(host.server.port) as between:
         host.set_up(between.url)
         archives = []
         for kill, noted in ((killed_before_commit, "running"), (killed_before_answer, "completed")):
-            between.fate = partial(kill, host)
-            job = host.trigger(noted)
-            until(host.is_dead)
-            with closing(sqlite3.connect(host.database)) as database:
-                row = database.execute("SELECT status FROM jobs WHERE id = ?", [job["job_id"]]).fetchone()
-            assert row == (noted,)
-
-            host.start()
-            ended = host.end(job)
-            assert (ended["status"], ended["attempt"], ended["had_warnings"]) == ("completed", 1, 0), ended
-            until(lambda: not (host.prefix / "var/lib/bbs-agent/journal.json").exists())
-            archives.append(ended["archive_name"])
+            archives.append(report_again(host, between, kill, noted)["archive_name"])
             host.assert_sound(*archives)
         last = host.end(host.trigger("next"))
         assert last["status"] == "completed", last
         host.assert_sound(*archives, last["archive_name"])
         kinds = Counter(job["task_type"] for job in host.call("/clients/1/jobs")["jobs"])
         assert kinds == {"backup": 3, "prune": 3}
+
+
+def test_postgresql_takes_back_what_a_killed_server_had_begun(host_on_postgresql: Host) -> None:
+    """What was committed is the same on every engine; what was not, PostgreSQL itself has to take back."""
+    with line(host_on_postgresql.server.port) as between:
+        host_on_postgresql.set_up(between.url)
+        ended = report_again(host_on_postgresql, between, killed_before_commit, "running")
+        host_on_postgresql.assert_sound(ended["archive_name"])
