@@ -26,6 +26,9 @@ COMMON = (
     "ConnectTimeout=30",
     "ServerAliveInterval=30",
     "ServerAliveCountMax=6",
+    # A connection that a person's ssh shares has another key's rights, and may outlive the command and hold its pipes.
+    "ControlMaster=no",
+    "ControlPath=none",
 )
 
 

@@ -8,6 +8,7 @@ import os
 import shlex
 import socket
 import ssl
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -244,6 +245,15 @@ def test_the_ssh_command_verifies_and_quotes(tmp_path):
     ssh.use(Access("u", "h", 22))
     assert "StrictHostKeyChecking=no" in shlex.split(ssh.borg_rsh())
     assert not os.path.exists(layout.known_hosts)
+
+
+def test_no_connection_of_a_persons_ssh_is_shared(tmp_path):
+    config, ssh = tmp_path / "config", Ssh(Layout.beside(str(tmp_path / "config.ini"), {}))
+    config.write_text("Host *\n ControlMaster auto\n ControlPersist yes\n ControlPath {}/%C\n".format(tmp_path))
+    ssh.use(Access("u", "h", 22))
+    words = ssh.remote("ping")
+    told = subprocess.check_output([words[0], "-F", str(config), "-G", *words[1:]], text=True)
+    assert "controlmaster false" in told and "controlpath" not in told
 
 
 @pytest.mark.parametrize("rsh, port", [("ssh -p 2222 -i k", 2222), ("ssh", 22), ("ssh -p", 22), ("ssh 'x", 22)])
