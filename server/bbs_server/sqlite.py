@@ -27,6 +27,8 @@ _PRAGMAS = {
     # A COMMIT does not wait for the disk by itself, holding the lock meanwhile. See Sqlite.commit.
     "synchronous": "normal",
     "foreign_keys": 1,
+    # KiB, for each connection, and there are as many as threads. The system keeps the file in memory, too.
+    "cache_size": -512,
     # Last: until then the driver waits by itself. See Sqlite._patiently.
     "busy_timeout": 0,
 }

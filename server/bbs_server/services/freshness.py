@@ -28,16 +28,17 @@ DEFAULT_HOURS = 48
 _BETWEEN_RUNS = {"weekly": timedelta(days=7), "monthly": timedelta(days=31)}
 """Time between two backups that is granted on top of ``DEFAULT_HOURS``."""
 
-_COLUMNS = (
+COLUMNS = (
     Plan.client, Plan.enabled, Plan.paused, Plan.frequency, Plan.maximum_age_hours, Plan.created_at, Plan.last_success,
 )  # fmt: skip
+"""What :func:`is_stale` looks at."""
 
 
 def _maybe_stale(own: Any, late: Any) -> Any:
     """Plans that a look at their columns does not prove fresh: few, in a fleet that is well."""
     heard = peewee.fn.COALESCE(Plan.last_success, Plan.created_at)
     doubtful = Plan.maximum_age_hours.is_null(False) | (heard < late)
-    return Plan.select(*_COLUMNS).where(doubtful & Plan.enabled & ~Plan.paused & own).namedtuples()
+    return Plan.select(*COLUMNS).where(doubtful & Plan.enabled & ~Plan.paused & own).namedtuples()
 
 
 def _succeeded(own: Any) -> Any:

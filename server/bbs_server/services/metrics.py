@@ -20,6 +20,10 @@ from bbs_server.services import freshness, health, schedules, storage
 
 Sample = tuple[dict[str, Any], float | None]
 
+# No models are made of what thousands of rows are read from.
+_REPOSITORY = (Repository.id, Repository.client, Repository.name, Repository.storage_type, Repository.size_bytes)
+_CLIENT = Client.name.alias("client_name")
+
 _PLAN_FAMILIES = {
     "next_run_timestamp_seconds": "When a plan runs next.",
     "last_success_timestamp_seconds": "When a plan's latest good backup ended.",
@@ -47,24 +51,26 @@ def snapshot(run: Runtime) -> dict[str, Any]:
         "plans": [
             {
                 "id": plan.id,
-                "client_id": plan.client_id,
+                "client_id": plan.client,
                 "name": plan.name,
                 "enabled": plan.enabled,
                 "next_run": wire(plan.next_run),
                 "last_status": latest[plan.id].status if plan.id in latest else None,
                 "last_completed_at": wire(latest[plan.id].completed_at) if plan.id in latest else None,
             }
-            for plan in Plan.select().order_by(Plan.id)
+            for plan in Plan.select(Plan.id, Plan.client, Plan.name, Plan.enabled, Plan.next_run)
+            .order_by(Plan.id)
+            .namedtuples()
         ],
         "repositories": [
             {
                 "id": row.id,
-                "client_id": row.client_id,
+                "client_id": row.client,
                 "name": row.name,
                 "storage_type": row.storage_type,
                 "size_bytes": row.size_bytes,
             }
-            for row in Repository.select().order_by(Repository.id)
+            for row in Repository.select(*_REPOSITORY).order_by(Repository.id).namedtuples()
         ],
     }
 
@@ -97,8 +103,10 @@ def _families(run: Runtime) -> Iterator[tuple[str, str, Iterable[Sample]]]:
 def _plan_families(run: Runtime) -> Iterator[tuple[str, str, list[Sample]]]:
     latest = schedules.latest_backups()
     found: dict[str, list[Sample]] = {name: [] for name in _PLAN_FAMILIES}
-    for plan in Plan.select(Plan, Client).join(Client).order_by(Plan.id):
-        labels = {"client": plan.client.name, "plan": plan.name}
+    columns = (Plan.id, Plan.name, Plan.next_run, *freshness.COLUMNS, _CLIENT)
+    plans: Any = Plan.select(*columns).join(Client).order_by(Plan.id).namedtuples()
+    for plan in plans:
+        labels = {"client": plan.client_name, "plan": plan.name}
         found["next_run_timestamp_seconds"].append((labels, _seconds(plan.next_run)))
         found["last_success_timestamp_seconds"].append((labels, _seconds(plan.last_success)))
         found["stale"].append((labels, freshness.is_stale(run, plan)))
@@ -114,8 +122,9 @@ def _repository_families() -> Iterator[tuple[str, str, list[Sample]]]:
     archives: dict[int, int] = dict(counts)
     sizes: list[Sample] = []
     numbers: list[Sample] = []
-    for row in Repository.select(Repository, Client).join(Client).order_by(Repository.id):
-        labels = {"client": row.client.name, "repository": row.name, "storage_type": row.storage_type}
+    rows: Any = Repository.select(*_REPOSITORY, _CLIENT).join(Client).order_by(Repository.id).namedtuples()
+    for row in rows:
+        labels = {"client": row.client_name, "repository": row.name, "storage_type": row.storage_type}
         sizes.append((labels, row.size_bytes))
         numbers.append((labels, archives.get(row.id, 0)))
     yield "bbs_repository_size_bytes", "Disk space that a repository occupies.", sizes

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import peewee
 from peewee import fn
@@ -20,6 +21,13 @@ from bbs_server.scheduling.schedule import Schedule, ScheduleError
 from bbs_server.services import clients, ids, names, plan_times, plans
 
 MANUAL = "manual"
+
+
+class Latest(NamedTuple):
+    """How a plan's latest backup went."""
+
+    status: str
+    completed_at: datetime | None
 
 
 def listed(
@@ -63,17 +71,18 @@ def preview(
     return plan_times.preview_schedule(run, schedule, count)
 
 
-def latest_backups(own: peewee.Expression | None = None) -> dict[int, Job]:
-    """The latest backup job of each plan.
+def latest_backups(own: peewee.Expression | None = None) -> dict[int, Latest]:
+    """The latest backup of each plan.
 
     :param own: a condition for jobs; none: of all plans.
     """
     of_plans = (Job.task_type == "backup") & (Job.plan.is_null(False) if own is None else own)
     newest = Job.select(fn.MAX(Job.id)).where(of_plans).group_by(Job.plan)
-    return {job.plan_id: job for job in Job.select().where(Job.id.in_(newest)) if job.plan_id is not None}
+    rows: Any = Job.select(Job.plan, Job.status, Job.completed_at).where(Job.id.in_(newest)).tuples()
+    return {plan: Latest(status, completed_at) for plan, status, completed_at in rows}
 
 
-def _summary(run: Runtime, plan: Plan, latest: Job | None) -> dict[str, Any]:
+def _summary(run: Runtime, plan: Plan, latest: Latest | None) -> dict[str, Any]:
     shown = plans.summary(run, plan, [])
     return {
         "plan_id": plan.id,
