@@ -16,11 +16,11 @@ from typing import Any, NoReturn, TypeVar, cast
 from flask import g, request
 
 from bbs_server import dry_run
+from bbs_server.db.statements import Statement, slot
 from bbs_server.errors import Forbidden, TooManyFailures, Unauthorized
 from bbs_server.models import Client, FailedLogin, Token, User
 from bbs_server.runtime import REHEARSAL, Runtime, runtime
 from bbs_server.secrets import fingerprint
-from bbs_server.statements import Statement, slot
 
 LADDER = ("read", "provision", "admin")
 """Scopes of API tokens of which each includes those before it."""

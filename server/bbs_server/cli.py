@@ -14,20 +14,21 @@ from pathlib import Path
 
 import click
 
-from bbs_server import __version__, db, doctor, own_backup
+from bbs_server import __version__, db, own_backup
 from bbs_server.clock import system_clock
-from bbs_server.command_line import config_option, load_settings, note, ready, run_command, running
-from bbs_server.database_cli import database
+from bbs_server.commands import doctor
+from bbs_server.commands.database import database
+from bbs_server.commands.shared import config_option, load_settings, note, ready, run_command, running
+from bbs_server.commands.trash import trash
 from bbs_server.dev.command import dev
 from bbs_server.initialise import initialise
 from bbs_server.models import Client, Repository
+from bbs_server.processes.supervisor import Service
+from bbs_server.processes.web import load, serve
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import worker
 from bbs_server.services import recovery, repositories, secret_rotation, storage
 from bbs_server.settings import Settings
-from bbs_server.supervisor import Service
-from bbs_server.trash_cli import trash
-from bbs_server.web import load, serve
 
 _LONGEST_LINE = 1000
 """How much of a command line the audit log keeps."""

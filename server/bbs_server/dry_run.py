@@ -15,10 +15,9 @@ from typing import Any, cast
 from flask import Response, current_app, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from bbs_server import sealed
 from bbs_server.errors import ApiError, Invalid
 from bbs_server.runtime import REHEARSAL, Runtime, runtime
-from bbs_server.secrets import NotingKeyring, Sealed
+from bbs_server.secrets import NotingKeyring, Sealed, sealed
 
 PARAMETER = "dry_run"
 FEATURE = "dry_run"

@@ -13,7 +13,7 @@ import werkzeug.exceptions
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from bbs_server import database_errors
+from bbs_server.db.errors import passing
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ def _allowed(error: MethodNotAllowed) -> str:
 
 
 def _database_error(error: peewee.PeeweeException) -> Response:
-    message = database_errors.passing(error)
+    message = passing(error)
     if message is None:
         return _crash(error)
     logger.error("%s (%s)", message, type(error).__name__)

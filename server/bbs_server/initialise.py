@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bbs_server import db, key_file
+from bbs_server import db
 from bbs_server.borg import sshd
 from bbs_server.borg.keys import AuthorizedKeys
-from bbs_server.key_file import SecretError
 from bbs_server.models import Client, StorageLocation
 from bbs_server.runtime import Runtime
+from bbs_server.secrets import key_file
+from bbs_server.secrets.key_file import SecretError
 from bbs_server.services import storage, tokens
 from bbs_server.settings import Settings
 

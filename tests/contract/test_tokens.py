@@ -28,7 +28,7 @@ def shell(server: Any, fleet: Harness, tmp_path: Path) -> dict[str, Any]:
         return done.returncode, done.stdout, done.stderr
 
     fleet.commands = run
-    program = "import sys; sys.argv[0] = 'bbs-token'; from bbs_server.token_cli import main; main()"
+    program = "import sys; sys.argv[0] = 'bbs-token'; from bbs_server.commands.bbs_token import main; main()"
     command = [sys.executable, "-c", program]
     return {"url": ..., "token": ..., "command": command, "server_config": str(config)}
 

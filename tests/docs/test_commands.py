@@ -13,7 +13,8 @@ import click
 import pytest
 
 from bbs_agent.__main__ import _parser
-from bbs_server import cli, token_cli
+from bbs_server import cli
+from bbs_server.commands import bbs_token
 
 from .paths import ROOT
 
@@ -39,7 +40,7 @@ def of_click(group: click.Group, prefix: str = "") -> Iterator[tuple[str, set[st
         yield " ".join([f"{prefix}{name}", *arguments]), options
 
 
-@pytest.mark.parametrize(("program", "group"), [("`bbs-server`", cli.cli), ("`bbs-token`", token_cli.cli)])
+@pytest.mark.parametrize(("program", "group"), [("`bbs-server`", cli.cli), ("`bbs-token`", bbs_token.cli)])
 def test_the_servers_programs(program: str, group: click.Group) -> None:
     assert listed(program) == dict(of_click(group))
 

@@ -18,8 +18,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from bbs_server.app import build
+from bbs_server.db.postgresql import PostgreSQL
 from bbs_server.initialise import initialise
-from bbs_server.postgresql import PostgreSQL
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import worker
 from bbs_server.services import tokens

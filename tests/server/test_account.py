@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bbs_server import token_cli
 from bbs_server.account import AccountError
+from bbs_server.commands import bbs_token
 
 from .conftest import Server
 
@@ -50,7 +50,7 @@ def test_another_account_is_told_the_right_one(server: Server, monkeypatch: pyte
     config.write_text("")
     monkeypatch.setattr(os, "geteuid", lambda: 54321)
 
-    refused = CliRunner().invoke(token_cli.cli, ["--config", str(config), "list"])
+    refused = CliRunner().invoke(bbs_token.cli, ["--config", str(config), "list"])
 
     assert isinstance(refused.exception, AccountError)
     assert f"belongs to {pwd.getpwuid(os.getuid()).pw_name}" in str(refused.exception)
@@ -78,5 +78,5 @@ def test_root_goes_on_as_the_owner_and_leaves_no_file_of_its_own(open_folder: Pa
         return done.stdout
 
     assert "created: key file" in run("cli", "init")
-    assert run("token_cli", "create", "--name", "n").startswith("bbs_tok_")
+    assert run("commands.bbs_token", "create", "--name", "n").startswith("bbs_tok_")
     assert [path for path in home.rglob("*") if path.stat().st_uid != nobody.pw_uid] == []

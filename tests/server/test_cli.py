@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from bbs_server import cli, command_line, db, key_file, token_cli
+from bbs_server import cli, db
+from bbs_server.commands import bbs_token, shared
 from bbs_server.initialise import initialise
+from bbs_server.secrets import key_file
 from bbs_server.settings import Settings
 
 from .conftest import Server
@@ -35,7 +37,7 @@ def run(command: Any, config: Path, *arguments: str) -> Result:
 
 
 def token(config: Path, *arguments: str) -> Result:
-    return run(token_cli.cli, config, *arguments)
+    return run(bbs_token.cli, config, *arguments)
 
 
 @pytest.fixture
@@ -77,9 +79,9 @@ def test_token_list_has_upstreams_columns(ready: Path) -> None:
 def test_token_names_are_unique_and_revoked_by_name(ready: Path) -> None:
     token(ready, "create", "--name", "ansible")
 
-    assert isinstance(token(ready, "create", "--name", "ansible").exception, command_line.EXPECTED)
+    assert isinstance(token(ready, "create", "--name", "ansible").exception, shared.EXPECTED)
     assert token(ready, "revoke", "ansible").stdout == 'Token "ansible" revoked.\n'
-    assert isinstance(token(ready, "revoke", "ansible").exception, command_line.EXPECTED)
+    assert isinstance(token(ready, "revoke", "ansible").exception, shared.EXPECTED)
 
 
 def test_token_without_a_command_shows_its_usage_and_succeeds(config: Path) -> None:
@@ -93,7 +95,7 @@ def test_an_expected_failure_is_one_sentence(
 ) -> None:
     monkeypatch.setattr("sys.argv", ["bbs-token", "--config", str(ready), "revoke", "nobody"])
     with pytest.raises(SystemExit) as ended:
-        token_cli.main()
+        bbs_token.main()
 
     assert ended.value.code == 1
     assert capsys.readouterr().err == 'bbs-token: There is no token named "nobody".\n'
@@ -198,7 +200,7 @@ def test_status_and_stop_without_a_server(ready: Path) -> None:
     assert run(cli.cli, ready, "stop").stdout == "unchanged: not running\n"
 
 
-@pytest.mark.parametrize("command", [cli.cli, token_cli.cli])
+@pytest.mark.parametrize("command", [cli.cli, bbs_token.cli])
 def test_help_tells_every_command_where_no_server_is(command: Any, tmp_path: Path) -> None:
     def look(group: Any, *words: str) -> None:
         shown = run(command, tmp_path / "nowhere.toml", *words, "--help")

@@ -14,11 +14,12 @@ from uuid import uuid4
 import pytest
 from click.testing import CliRunner, Result
 
-from bbs_server import cli, database_copy
+from bbs_server import cli
 from bbs_server.app import create_app
 from bbs_server.clock import system_clock
+from bbs_server.db import copying
 from bbs_server.models import TABLES, Lease, S3Credentials
-from bbs_server.pid_file import PidFile
+from bbs_server.processes.pid_file import PidFile
 from bbs_server.runtime import EXTENSION, Runtime
 from bbs_server.settings import Settings
 
@@ -126,12 +127,12 @@ def test_a_second_copy_is_refused(copy: Copy, target: str) -> None:
 def test_a_difference_is_found_and_nothing_is_kept(
     cluster: Postgres, copy: Copy, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill_table = database_copy._Table.fill
+    fill_table = copying._Table.fill
 
     def lossy(table: Any, into: Any, given: Any) -> None:
         fill_table(table, into, list(given)[: -1 if table.name == "archives" else None])
 
-    monkeypatch.setattr(database_copy._Table, "fill", lossy)
+    monkeypatch.setattr(copying._Table, "fill", lossy)
 
     assert "The table archives differs after copying" in str(copy(target).exception)
     assert cluster.sql("SELECT count(*) FROM clients", target.rsplit("/", 1)[1]) == "0\n"

@@ -15,9 +15,9 @@ import pytest
 from playhouse.migrations import Runner
 
 from bbs_server import db
-from bbs_server.database_errors import DatabaseError
+from bbs_server.db.errors import DatabaseError
+from bbs_server.db.sqlite import Sqlite
 from bbs_server.models import TABLES
-from bbs_server.sqlite import Sqlite
 
 from ..database_servers import open_directory, postgres
 

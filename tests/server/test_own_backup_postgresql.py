@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bbs_server import cli, own_backup
-from bbs_server.own_backup_database import BackupError
+from bbs_server.own_backup.database import BackupError
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import leases
 from bbs_server.settings import Settings

@@ -18,8 +18,9 @@ import pytest
 from click.testing import CliRunner
 from playhouse.pool import PooledPostgresqlDatabase
 
-from bbs_server import cli, db, postgresql
-from bbs_server.database_errors import DatabaseError
+from bbs_server import cli, db
+from bbs_server.db import postgresql
+from bbs_server.db.errors import DatabaseError
 from bbs_server.models import Client, Setting, StorageLocation
 from bbs_server.scheduling import upkeep
 from bbs_server.settings import Settings

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bbs_server import doctor
+from bbs_server.commands import doctor
 from bbs_server.models import Repository
 
 from .backups import borg, create, directory

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from bbs_server import key_file, own_backup, sealed
+from bbs_server import own_backup
 from bbs_server.cli import cli
-from bbs_server.key_file import SecretError
 from bbs_server.models import TABLES, Repository
 from bbs_server.runtime import Runtime
-from bbs_server.secrets import Keyring
+from bbs_server.secrets import Keyring, key_file, sealed
+from bbs_server.secrets.key_file import SecretError
 from bbs_server.services import repositories, secret_rotation
 
 from .conftest import Server

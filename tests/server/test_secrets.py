@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bbs_server import key_file
 from bbs_server.app import create_app
 from bbs_server.initialise import initialise
-from bbs_server.key_file import SecretError
-from bbs_server.secrets import Keyring
+from bbs_server.secrets import Keyring, key_file
+from bbs_server.secrets.key_file import SecretError
 from bbs_server.settings import Settings
 
 

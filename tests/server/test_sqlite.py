@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from bbs_server.sqlite import Sqlite
+from bbs_server.db.sqlite import Sqlite
 
 from .conftest import Server, make_server
 from .wholeness import assert_whole

@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from bbs_server.db.statements import Statement, slot
 from bbs_server.models import Client
-from bbs_server.statements import Statement, slot
 
 from .conftest import Server
 

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from bbs_server import supervisor
 from bbs_server.borg.command import Borg
-from bbs_server.pid_file import AlreadyRunning, PidFile
-from bbs_server.processes import ending_with_parent
-from bbs_server.supervisor import Service
+from bbs_server.processes import supervisor
+from bbs_server.processes.children import ending_with_parent
+from bbs_server.processes.pid_file import AlreadyRunning, PidFile
+from bbs_server.processes.supervisor import Service
 
 from .conftest import make_settings
 
@@ -124,7 +124,7 @@ def test_a_held_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     program = (
-        "import subprocess, time; from bbs_server.processes import ending_with_parent; "
+        "import subprocess, time; from bbs_server.processes.children import ending_with_parent; "
         "print(subprocess.Popen(ending_with_parent(['/bin/sleep', '60'])).pid, flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:

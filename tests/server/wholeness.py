@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from bbs_server.db.sqlite import Sqlite
 from bbs_server.models import Client, Repository, StorageLocation
 from bbs_server.runtime import Runtime
 from bbs_server.services import recovery, storage, trash
 from bbs_server.services.moves import MARK
-from bbs_server.sqlite import Sqlite
 
 
 def assert_whole(run: Runtime, kept: str = "") -> None:

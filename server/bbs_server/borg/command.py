@@ -19,7 +19,7 @@ from typing import Any
 from bbs_agent.borg import DISK_FULL, DISK_FULL_WORDS, without_traceback
 from bbs_agent.stale_locks import free_caches
 from bbs_server import temporary
-from bbs_server.processes import ending_with_parent
+from bbs_server.processes.children import ending_with_parent
 
 ENCRYPTIONS = ("none", "repokey", "repokey-blake2", "authenticated", "authenticated-blake2")
 """Encryption modes offered for repositories (admin-api.md §5.2)."""

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from bbs_server.borg import sshd
 from bbs_server.initialise import initialise
-from bbs_server.pid_file import PidFile
-from bbs_server.processes import ending_with_parent
+from bbs_server.processes.children import ending_with_parent
+from bbs_server.processes.pid_file import PidFile
 from bbs_server.runtime import Runtime
 from bbs_server.services import tokens
 from bbs_server.settings import Settings

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bbs_server.pid_file import PidFile
+from bbs_server.processes.pid_file import PidFile
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import leases
 

@@ -17,11 +17,11 @@ from typing import Any
 
 import peewee
 
+from bbs_server.db.statements import Statement, slot
 from bbs_server.models import Client, Job, Plan, Repository
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import leases, recognition, states
 from bbs_server.services import clients, jobs, maintenance_mode, plan_times, tasks
-from bbs_server.statements import Statement, slot
 
 logger = logging.getLogger(__name__)
 

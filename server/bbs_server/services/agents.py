@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from bbs_server.clock import wire
+from bbs_server.db.statements import Statement, slot
 from bbs_server.errors import NotFound
 from bbs_server.models import Archive, Client, Job
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import attempts, queue, states
 from bbs_server.services import agent_keys, agent_tasks, catalogues, completion, jobs, tasks
-from bbs_server.statements import Statement, slot
 
 FACTS: dict[str, int] = {
     "hostname": 255,

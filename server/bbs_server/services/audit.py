@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from flask import g, has_request_context, request
 
+from bbs_server.db.statements import Statement, slot
 from bbs_server.models import NAME_LENGTH, AuditEntry, Client
 from bbs_server.runtime import Runtime
-from bbs_server.statements import Statement, slot
 
 _COLUMNS = (
     AuditEntry.at,

@@ -17,6 +17,7 @@ import peewee
 from bbs_server import auth, durable
 from bbs_server.borg.keys import AuthorizedKeys, generate
 from bbs_server.db import naive
+from bbs_server.db.statements import Statement, slot
 from bbs_server.errors import Conflict, Invalid, NotFound, ServerFault
 from bbs_server.models import Client, Job, Plan, Repository, StorageLocation, User
 from bbs_server.runtime import Runtime
@@ -24,7 +25,6 @@ from bbs_server.scheduling import states
 from bbs_server.secrets import fingerprint
 from bbs_server.services import agent_keys, audit, freshness, ids, moves, names, repositories, storage, trash
 from bbs_server.services.undo import Undo, undoing
-from bbs_server.statements import Statement, slot
 
 _ONE = Statement(lambda: Client.select(Client, User).join(User, peewee.JOIN.LEFT_OUTER).where(Client.id == slot("id")))
 

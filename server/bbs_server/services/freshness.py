@@ -17,10 +17,10 @@ from typing import Any
 import peewee
 
 from bbs_server.db import naive
+from bbs_server.db.statements import Statement, slot
 from bbs_server.models import Plan
 from bbs_server.runtime import Runtime
 from bbs_server.services import ids
-from bbs_server.statements import Statement, slot
 
 DEFAULT_HOURS = 48
 """Age that a backup may reach where a plan names none."""

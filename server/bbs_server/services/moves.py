@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bbs_server import durable
-from bbs_server.database_errors import OutcomeUnknown
+from bbs_server.db.errors import OutcomeUnknown
 from bbs_server.runtime import Runtime
 from bbs_server.services.undo import settle_soon
 

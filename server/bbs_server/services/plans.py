@@ -13,12 +13,12 @@ import peewee
 from bbs_server.borg import values as borg_values
 from bbs_server.borg.options import OptionError, split_options
 from bbs_server.clock import wire
+from bbs_server.db.statements import Statement, slot
 from bbs_server.errors import Conflict, Invalid, NotFound
 from bbs_server.models import Client, Plan, PlanPlugin, PluginConfig, Repository
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling.schedule import DEFAULT_TIMES, LAST_DAY, Schedule, ScheduleError
 from bbs_server.services import audit, freshness, ids, names, plan_times
-from bbs_server.statements import Statement, slot
 
 RETENTION = ("prune_minutes", "prune_hours", "prune_days", "prune_weeks", "prune_months", "prune_years")
 SCHEDULE = ("frequency", "times", "day_of_week", "day_of_month", "timezone")

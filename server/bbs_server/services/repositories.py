@@ -16,13 +16,13 @@ from peewee import fn
 
 from bbs_server.borg.command import ENCRYPTIONS, BorgError
 from bbs_server.clock import wire
+from bbs_server.db.statements import Statement, slot
 from bbs_server.errors import Conflict, Invalid, NotFound, ServerFault
-from bbs_server.key_file import SecretError
 from bbs_server.models import Archive, Client, Job, RemoteSshConfig, Repository, StorageLocation
 from bbs_server.runtime import Runtime
 from bbs_server.scheduling import states
+from bbs_server.secrets.key_file import SecretError
 from bbs_server.services import audit, drafts, ids, moves, names, recovery, s3_links, storage, trash
-from bbs_server.statements import Statement, slot
 
 logger = logging.getLogger(__name__)
 

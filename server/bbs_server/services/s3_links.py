@@ -13,11 +13,11 @@ from typing import Any
 import peewee
 
 from bbs_server.backup_plugins import s3_sync
+from bbs_server.db.statements import Statement, slot
 from bbs_server.errors import Invalid, NotFound
 from bbs_server.models import Job, PluginConfig, Repository, S3Link
 from bbs_server.runtime import Runtime
 from bbs_server.services import audit, server_jobs
-from bbs_server.statements import Statement, slot
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from bbs_server import key_file, sealed
 from bbs_server.models import Table
 from bbs_server.runtime import Runtime
+from bbs_server.secrets import key_file, sealed
 from bbs_server.services import audit
 
 _BATCH = 100

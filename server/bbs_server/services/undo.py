@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bbs_server.database_errors import OutcomeUnknown
+from bbs_server.db.errors import OutcomeUnknown
 from bbs_server.runtime import Runtime
 
 logger = logging.getLogger(__name__)

@@ -13,10 +13,11 @@ from urllib.parse import quote
 import click
 import peewee
 
-from bbs_server import database_copy, db, postgresql
+from bbs_server import db
 from bbs_server.account import become_owner
-from bbs_server.database_errors import DatabaseError
-from bbs_server.pid_file import PidFile
+from bbs_server.db import copying, postgresql
+from bbs_server.db.errors import DatabaseError
+from bbs_server.processes.pid_file import PidFile
 from bbs_server.settings import Settings
 
 
@@ -39,7 +40,7 @@ def copy(config: Path, url: str, password_file: str) -> None:
     source = _source(settings)
     _require_stopped(settings)
     with _target(url, password_file) as target:
-        copied = database_copy.copy(source, target)
+        copied = copying.copy(source, target)
     for table in copied:
         click.echo(f"{table.table:<20} {table.rows:>10} rows  {table.checksum}")
     click.echo("Both sides are the same. Now set database_url and start the server.")

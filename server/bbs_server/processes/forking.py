@@ -12,7 +12,7 @@ import signal
 from collections.abc import Callable
 from multiprocessing.context import ForkProcess
 
-from bbs_server.processes import end_with_parent
+from bbs_server.processes.children import end_with_parent
 
 _PR_SET_NAME = 15
 _ENDING = (signal.SIGTERM, signal.SIGINT)

@@ -14,8 +14,8 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from bbs_server import key_file
-from bbs_server.key_file import SecretError
+from bbs_server.secrets import key_file
+from bbs_server.secrets.key_file import SecretError
 
 _NONCE_BYTES = 12
 

@@ -15,8 +15,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from bbs_server import durable, postgresql
-from bbs_server.database_errors import DatabaseError
+from bbs_server import durable
+from bbs_server.db import postgresql
+from bbs_server.db.errors import DatabaseError
 from bbs_server.settings import Settings
 
 _SQLITE = "sqlite:///"

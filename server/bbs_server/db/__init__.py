@@ -14,10 +14,11 @@ from typing import Any
 import peewee
 from playhouse.migrations import Runner
 
-from bbs_server import models, postgresql, sqlite
-from bbs_server.database_errors import DatabaseError
+from bbs_server import models
+from bbs_server.db import postgresql, sqlite
+from bbs_server.db.errors import DatabaseError
 
-MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 Database = sqlite.Sqlite | postgresql.PostgreSQL
 

@@ -15,10 +15,10 @@ import peewee
 
 from bbs_server import db
 from bbs_server.clock import system_clock
-from bbs_server.database_errors import DatabaseError
 from bbs_server.db import naive
+from bbs_server.db.errors import DatabaseError
+from bbs_server.db.postgresql import PostgreSQL
 from bbs_server.models import TABLES
-from bbs_server.postgresql import PostgreSQL
 
 _HISTORY = "schema_migration"
 

@@ -20,7 +20,7 @@ from granian.server.mp import MPServer
 
 from bbs_server import transport
 from bbs_server.app import create_app
-from bbs_server.processes import end_with_parent
+from bbs_server.processes.children import end_with_parent
 from bbs_server.settings import Settings
 
 MOST_CONNECTIONS = 8192

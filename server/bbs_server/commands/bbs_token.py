@@ -11,7 +11,7 @@ import click
 
 from bbs_server.auth import SCOPES
 from bbs_server.clock import wire
-from bbs_server.command_line import config_option, run_command, running
+from bbs_server.commands.shared import config_option, run_command, running
 from bbs_server.services import tokens
 
 _ROW = "%-30s %-15s %-20s %-20s"

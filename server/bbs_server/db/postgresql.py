@@ -13,7 +13,7 @@ from typing import Any
 import peewee
 from playhouse.pool import PooledPostgresqlDatabase
 
-from bbs_server.database_errors import DatabaseError, OutcomeUnknown, is_away
+from bbs_server.db.errors import DatabaseError, OutcomeUnknown, is_away
 
 SCHEMES = ("postgresql", "postgres")
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bbs_server import durable, sealed
-from bbs_server.key_file import SecretError
+from bbs_server import durable
 from bbs_server.models import Client, Repository, StorageLocation
 from bbs_server.runtime import Runtime
+from bbs_server.secrets import sealed
+from bbs_server.secrets.key_file import SecretError
 from bbs_server.services import agents, audit, recovery, repository_keys, storage
 
 LITTLE_SPACE_BYTES = 1024**3

@@ -23,12 +23,12 @@ from typing import IO
 
 from bbs_server import transport
 from bbs_server.borg import sshd
-from bbs_server.forking import forked
-from bbs_server.pid_file import PidFile
+from bbs_server.processes.forking import forked
+from bbs_server.processes.pid_file import PidFile
+from bbs_server.processes.web import check_address, load, serve
 from bbs_server.scheduling import worker
 from bbs_server.settings import Settings
 from bbs_server.transport import WsgiApp
-from bbs_server.web import check_address, load, serve
 
 START_SECONDS = 30
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from bbs_server import __version__, durable, temporary
 from bbs_server.borg import sshd
-from bbs_server.own_backup_database import BackupError, Saved, put_file, saved_database
+from bbs_server.own_backup.database import BackupError, Saved, put_file, saved_database
 from bbs_server.settings import Settings
 
 FORMAT = 1

@@ -18,19 +18,19 @@ from bbs_server import db
 from bbs_server.account import AccountError, become_owner, operator
 from bbs_server.borg.command import BorgError
 from bbs_server.borg.sshd import SshdError
-from bbs_server.database_errors import DatabaseError
+from bbs_server.db.errors import DatabaseError
 from bbs_server.dev.fleet import FleetError
 from bbs_server.dev.temporary import TemporaryServerError
 from bbs_server.errors import ApiError
-from bbs_server.key_file import SecretError
 from bbs_server.models import Client
-from bbs_server.own_backup_database import BackupError
-from bbs_server.pid_file import AlreadyRunning
+from bbs_server.own_backup.database import BackupError
+from bbs_server.processes.pid_file import AlreadyRunning
+from bbs_server.processes.supervisor import ServiceError
+from bbs_server.processes.web import AddressError
 from bbs_server.runtime import Runtime
+from bbs_server.secrets.key_file import SecretError
 from bbs_server.services import audit
 from bbs_server.settings import Settings, SettingsError
-from bbs_server.supervisor import ServiceError
-from bbs_server.web import AddressError
 
 CONFIG_VARIABLE = "BBS_SERVER_CONFIG"
 DEFAULT_CONFIG = Path("/etc/bbs-server/bbs-server.toml")

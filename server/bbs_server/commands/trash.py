@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from bbs_server.clock import wire
-from bbs_server.command_line import note, running
+from bbs_server.commands.shared import note, running
 from bbs_server.services import deleted_repositories
 
 _ROW = "%6s  %-19s  %-19s  %-20s  %-20s  %s"

@@ -15,7 +15,7 @@ from typing import Any
 import peewee
 from playhouse.pool import PooledSqliteDatabase
 
-from bbs_server.database_errors import OutcomeUnknown, is_locked
+from bbs_server.db.errors import OutcomeUnknown, is_locked
 
 logger = logging.getLogger(__name__)
 
