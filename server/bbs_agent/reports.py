@@ -53,18 +53,17 @@ class Reports:
         """A job is over for this process: `recover` of the next one delivers the report."""
         self._write(report, report)
 
-    def flush(self) -> bool:
-        """Try until the server has the report; False when the agent must end before that."""
+    def flush(self) -> None:
+        """Try until the server has the report, or the agent must end."""
         attempt = 0
         while self._pending is not None:
             retries = self._timing.retries
             seconds = retries[min(attempt, len(retries) - 1)]
             LOG.warning("The report of job %s waits %g s for the server", self._pending["job_id"], seconds)
             if self._wait(seconds):
-                return False
+                return
             self._try()
             attempt += 1
-        return True
 
     def recover(self) -> None:
         """At the start: take up what the last process could not finish."""

@@ -14,6 +14,7 @@ import importlib.util
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -90,6 +91,8 @@ def main() -> int:
     if options.list:
         print("\n".join(names()))
         return 0
+    # Ended in the middle, a row still ends its servers and removes its folders.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     began = time.monotonic()
     found = [one for name in options.rows or names() for one in measured(name, options.seconds, options.mebibytes)]
     seconds = time.monotonic() - began

@@ -56,7 +56,7 @@ def described(status: int, is_json: bool, has_body: bool) -> str:
     return f"{status} text" if has_body else f"{status} empty"
 
 
-REQUIRED = "BBS_RECORDINGS"
+REQUIRED = "RECORDINGS"
 """Set to ``required`` where a run without the recordings must fail, as in CI."""
 
 
