@@ -37,6 +37,7 @@ def all_is_well(bbs, repository, data):
     assert not (repository.path / "lock.exclusive").exists()
 
 
+@pytest.mark.slow
 def test_the_agent_is_killed(zipapp, installation, bbs, repository, much_data, prefix, sshd):
     """Its borg goes on alone; the next agent ends it, removes the key it worked with, and reports the job."""
     bbs.poll_interval = 1

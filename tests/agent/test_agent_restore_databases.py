@@ -123,6 +123,7 @@ def restore(engine, repository, job_id, dump_dir, databases, **config):
     return dict(task, databases=databases, **{engine.config: login})
 
 
+@pytest.mark.slow
 def test_databases_are_restored_from_the_archive(engine, installation, bbs, repository, tmp_path):
     """Replaced and under another name; from a dump of its own and from one of the whole server."""
     engine.create("stock")

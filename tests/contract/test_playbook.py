@@ -171,6 +171,7 @@ def test_check_mode_sends_nothing(playbook: Playbook, upstream: Upstream) -> Non
         assert canary not in output
 
 
+@pytest.mark.slow
 def test_delegated(playbook: Playbook, upstream: Upstream) -> None:
     """On another host the ordinary module runs, with the same result, defaults and discretion."""
     playbook.write(delegate="delegate_to: elsewhere")

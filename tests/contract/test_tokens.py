@@ -119,6 +119,7 @@ def test_token_cannot_replace_itself(fleet: Harness) -> None:
     assert "cannot replace itself" in fleet.fails("bbs_token", name="tests", rotate=True)
 
 
+@pytest.mark.slow
 def test_command(fleet: Harness, shell: dict[str, Any], tmp_path: Path) -> None:
     """The first token of a server: made on its host, used over the API."""
     dest = tmp_path / "token"

@@ -137,6 +137,7 @@ def test_a_backup_can_be_looked_into_and_its_source_too(host: Host, data: Path) 
     assert tree["entries"][0]["entries"][0]["name"] == "needle.txt"
 
 
+@pytest.mark.slow
 def test_a_repository_at_a_storage_provider(host: Host, data: Path) -> None:
     """The agent sends straight to a third host, under an account of its own; the server checks what is there."""
     with remote_host() as provider:

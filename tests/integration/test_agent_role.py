@@ -52,6 +52,7 @@ def play(server: LiveServer, collections: Path, token: str, **variables: str) ->
     return done.stdout
 
 
+@pytest.mark.slow
 def test_install_again_and_remove(live_server: LiveServer, collections: Path) -> None:
     token, prefix = live_server.mint("role"), collections.parent / "agent"
     client = live_server.call(token, "POST", "/clients", {"name": "role-host"})

@@ -224,6 +224,7 @@ def test_deleting_does_not_destroy(pair: tuple[SshClient, SshClient], tmp_path: 
     assert before <= after
 
 
+@pytest.mark.slow
 def test_a_client_that_replaces_its_key_locks_nobody_out(pair: tuple[SshClient, SshClient], tmp_path: Path) -> None:
     """Borg lets it, also where it may only append; the server has the key on record."""
     two = pair[1]

@@ -45,6 +45,7 @@ def play(folder: Path, *arguments: str, **variables: object) -> tuple[int, str]:
     return run_playbook(folder, *arguments, "-e", json.dumps(variables), ANSIBLE_COLLECTIONS_PATH=collections)
 
 
+@pytest.mark.slow
 def test_data_behind_a_link_is_removed_with_the_link(folder: Path) -> None:
     (folder / "disk/server/repositories/1/main").mkdir(parents=True)
     (folder / "server").symlink_to(folder / "disk/server")

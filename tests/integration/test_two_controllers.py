@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from .conftest import ROOT, LiveServer
 from .playbooks import PROVISIONING, start_playbook
 
@@ -38,6 +40,7 @@ PLAYBOOK = f"""{PROVISIONING}
 """
 
 
+@pytest.mark.slow
 def test_one_set_of_objects(live_server: LiveServer, tmp_path: Path) -> None:
     token = live_server.mint("two controllers")
     (tmp_path / "play.yml").write_text(PLAYBOOK)

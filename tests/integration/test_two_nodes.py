@@ -200,6 +200,7 @@ def working(site: Site) -> subprocess.Popen[bytes] | None:
     return next((process for pid, process in holders.items() if job and pid in str(job.lease_holder)), None)
 
 
+@pytest.mark.slow
 def test_one_node_of_each_kind_may_be_killed(site: Site) -> None:
     fleet = [created(site, number) for number in range(CLIENTS)]
     threads = [threading.Thread(target=site.read, name=f"reader {number}") for number in range(READERS)]

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from .soak import soak
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_or_doubled_when_workers_are_killed(tmp_path: Path) -> None:
     tally = soak(tmp_path, seconds=20, workers=2, seed=7)
 

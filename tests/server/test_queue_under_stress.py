@@ -40,6 +40,7 @@ def test_a_time_that_comes_again_holds_nobody_up(
         assert server.get(f"/clients/{client['id']}/plans/{made['id']}")["next_run"].startswith("2026-11-24")
 
 
+@pytest.mark.slow
 def test_plans_are_queued_while_others_write(
     server: Server,
     client: dict[str, Any],

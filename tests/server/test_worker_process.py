@@ -143,6 +143,7 @@ def test_the_next_worker_of_the_machine_leads_at_once_when_one_was_killed(server
     assert not list(server.run.settings.run_directory.glob("worker-*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", COMMANDS)
 def test_the_job_of_a_killed_worker_is_done_by_the_next_one(
     server: Server, repository: dict[str, Any], path: str, action: str
