@@ -45,7 +45,6 @@ test: lint packages ## check and test everything; installs what it needs
 	@tests/molecule/run.sh --prepare
 	@$(VENV)/bin/python -m pytest $(PYTEST)
 	@$(VENV)/bin/python -m pytest $(PYTEST) --database postgresql $(ON_POSTGRESQL)
-	@tests/other-ansible.sh $(VENV)/bin .cache/other-ansible
 	@tests/molecule/run.sh --if-root default
 
 DOCS := .cache/docs/venv

@@ -2,7 +2,7 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Tests the modules with the other end of the ansible-core versions that the collection works with.
+# Tests the modules with the other end of the ansible-core versions that the collection works with: a step of release-check.
 # $1: folder of the programs that the other tests run with
 # $2: virtual environment for these; made when it is not there
 # $3: "prepare" only makes it

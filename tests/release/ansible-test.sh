@@ -2,7 +2,7 @@
 # Copyright (c) 2026 borgfleet.bbs contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Steps that ansible-test does, with the two ends of the ansible-core versions that the collection works with.
+# Steps with the two ends of the ansible-core versions that the collection works with, most of them by ansible-test.
 
 # Everything in the tree is checked but Python in the style of the server, which ruff and mypy check: the server, the
 # agent, the builder of the site, and the project's own tests. `ansible-test` would have `_` called a bad name in them.
@@ -89,3 +89,6 @@ step_units() {
 }
 
 step_integration() { ansible_test "$(newest)" integration; }
+
+# The tests of the modules themselves, with the ansible-core that `make test` does not use.
+step_modules() (cd "$checkout" && tests/other-ansible.sh "$VENV/bin" "$other")

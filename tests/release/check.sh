@@ -5,7 +5,7 @@
 # Checks the collection as Galaxy, ansible-test and its users will see it.
 #
 #   check.sh             everything: two rows of steps side by side
-#   check.sh STEP...     these steps (sanity, units, integration, build, importer, install, environment, docs,
+#   check.sh STEP...     these steps (sanity, units, integration, modules, build, importer, install, environment, docs,
 #                        changelog, licences, hooks, site)
 #
 # Tools live in .cache, what is made on the way in a temporary folder. The log of a step is shown when it fails.
@@ -69,7 +69,7 @@ if [ $# != 0 ]; then
   make_tools
   run_row tree "$@"
 else
-  run_row first sanity integration &
+  run_row first sanity integration modules &
   first=$!
   make_tools
   failed=0
