@@ -69,6 +69,9 @@ class Task:
 
     def connection(self) -> Connection:
         """What the connection options say."""
+        if "@" in (self.params["url"] or ""):
+            # It is refused, and the password in it is not to be seen in what is told of the task.
+            self.secrets.add(self.params["url"])
         connection = Connection.from_options(self.params, self.given)
         self.secrets.add(connection.token)
         return connection
@@ -117,7 +120,7 @@ def perform(module: Module, task: Task) -> Result:
         return {**error.details, "failed": True, "msg": str(error)}
 
 
-class _AnsibleModule(AnsibleModule):  # type: ignore[misc, unused-ignore]
+class _AnsibleModule(AnsibleModule):  # type: ignore[misc, unused-ignore]  # only newer releases of Ansible have types
     """Remembers which options the task sets: afterwards, omitted ones are None as well."""
 
     def __init__(self, module: Module) -> None:

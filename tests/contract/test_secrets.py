@@ -62,6 +62,13 @@ def test_no_message_holds_a_token(land: Harness, token: str) -> None:
     assert "CANARY" not in str(land("bbs_client", name=HOST, token=token))
 
 
+@pytest.mark.parametrize("way", ["worker", "module"], indirect=True)
+def test_a_password_in_the_url_is_refused_unseen(land: Harness) -> None:
+    refused = land("bbs_client", name=HOST, url="https://operator:CANARY@bbs.example.org")
+    assert refused["failed"] and "url must not hold a user or a password" in refused["msg"]
+    assert "CANARY" not in str(refused)
+
+
 def test_no_secret_is_left_out() -> None:
     """Every option that is declared secret is tried above, or in test_playbook.py; those of a fleet are the same."""
     modules = {case.module for case in CASES} | {"bbs_job", "bbs_info", "bbs_fleet"}

@@ -13,7 +13,7 @@ from datetime import timedelta
 import peewee
 from peewee import fn
 
-from bbs_server.models import AuditEntry, Job
+from bbs_server.models import AuditEntry, Job, Table
 from bbs_server.runtime import Runtime
 
 BATCH = 200
@@ -53,13 +53,13 @@ def _old_entries(run: Runtime) -> peewee.ModelSelect[AuditEntry] | None:
 def _in_batches(run: Runtime, old: peewee.ModelSelect[Job] | peewee.ModelSelect[AuditEntry] | None) -> int:
     if old is None:
         return 0
-    table: type[peewee.Model] = old.model
+    table: type[Table] = old.model
     removed = 0
     for _ in range(MOST_BATCHES):
         ids = [row.id for row in old.limit(BATCH)]
         if ids:
             with run.writing():
-                removed += table.delete().where(table.id.in_(ids)).execute()  # type: ignore[attr-defined]
+                removed += table.delete().where(table.id.in_(ids)).execute()
         if len(ids) < BATCH:
             break
     return removed
