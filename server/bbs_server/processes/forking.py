@@ -15,7 +15,8 @@ from multiprocessing.context import ForkProcess
 from bbs_server.processes.children import end_with_parent
 
 _PR_SET_NAME = 15
-_ENDING = (signal.SIGTERM, signal.SIGINT)
+ENDING = (signal.SIGTERM, signal.SIGINT)
+"""Signals that tell a process to end."""
 
 
 def forked(work: Callable[[], object], name: str, number: signal.Signals = signal.SIGTERM) -> ForkProcess:
@@ -27,7 +28,7 @@ def forked(work: Callable[[], object], name: str, number: signal.Signals = signa
     :param number: the signal it gets when this process has ended.
     """
     # What comes before the new process is itself waits until then, and is not taken for this one's.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     child = multiprocessing.get_context("fork").Process(target=_begin, args=(work, name, number, os.getpid(), before))
     child.start()
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -35,7 +36,7 @@ def forked(work: Callable[[], object], name: str, number: signal.Signals = signa
 
 
 def _begin(work: Callable[[], object], name: str, number: signal.Signals, parent: int, mask: set[int]) -> None:
-    for ending in _ENDING:
+    for ending in ENDING:
         signal.signal(ending, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)

@@ -23,7 +23,7 @@ from typing import IO
 
 from bbs_server import transport
 from bbs_server.borg import sshd
-from bbs_server.processes.forking import forked
+from bbs_server.processes.forking import ENDING, forked
 from bbs_server.processes.pid_file import PidFile
 from bbs_server.processes.web import check_address, load, serve
 from bbs_server.scheduling import worker
@@ -97,7 +97,7 @@ class Service:
             children: dict[str, ForkProcess] = {}
             stopped: list[int] = []
             # Before the children start: none is left behind, whenever the signal comes.
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in ENDING:
                 signal.signal(number, lambda received, _: stopped.append(received))
             gc.collect()
             gc.freeze()
@@ -109,6 +109,9 @@ class Service:
             finally:
                 ended = {name: child.exitcode for name, child in children.items() if not child.is_alive()}
                 _end(list(children.values()))
+                # Python gives up its handlers before it ends: one more Ctrl-C would then look like a failure.
+                for number in ENDING:
+                    signal.signal(number, signal.SIG_IGN)
             if stopped:
                 return 0
             for name, code in ended.items():
